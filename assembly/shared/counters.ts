@@ -1,0 +1,60 @@
+// Shared by asc and tsc: plain numeric constants only. One index per counter; the names, which are
+// sentences, stand in COUNTER_NAMES of host/stats/counter-names.ts in the same order (a test
+// compares the two). Drop reasons are counters: a reason's code is its counter's index.
+
+export const COUNTER_NONE: u32 = 0;
+export const COUNTER_RECEIVED: u32 = 1;
+export const COUNTER_TRANSMITTED: u32 = 2;
+export const COUNTER_PASSED: u32 = 3;
+export const COUNTER_HELD: u32 = 4;
+export const COUNTER_CONNECTIONS_CREATED: u32 = 5;
+export const COUNTER_CONNECTIONS_EXPIRED: u32 = 6;
+export const COUNTER_RESETS_SENT: u32 = 7;
+export const COUNTER_ICMP_SENT: u32 = 8;
+export const COUNTER_CHECKSUMS_COMPLETED: u32 = 9;
+export const COUNTER_FRAGMENTS_MADE: u32 = 10;
+export const COUNTER_ICMP_RELAYED: u32 = 11;
+
+/** Drop reasons start here. */
+export const DROP_FIRST: u32 = 32;
+export const DROP_FRAME_TOO_SHORT: u32 = 32;
+export const DROP_NOT_IP: u32 = 33;
+export const DROP_IPV4_HEADER_TOO_SHORT: u32 = 34;
+export const DROP_IPV4_VERSION: u32 = 35;
+export const DROP_IPV4_LENGTH: u32 = 36;
+export const DROP_IPV4_CHECKSUM: u32 = 37;
+export const DROP_IPV6_HEADER_TOO_SHORT: u32 = 38;
+export const DROP_IPV6_LENGTH: u32 = 39;
+export const DROP_IPV6_EXTENSION_HEADERS: u32 = 40;
+export const DROP_TCP_HEADER_TOO_SHORT: u32 = 41;
+export const DROP_UDP_HEADER_TOO_SHORT: u32 = 42;
+export const DROP_SCTP_HEADER_TOO_SHORT: u32 = 43;
+export const DROP_ICMP_TOO_SHORT: u32 = 44;
+export const DROP_ICMP_CHECKSUM: u32 = 45;
+export const DROP_FRAGMENT_TABLE_FULL: u32 = 46;
+export const DROP_FRAGMENT_OVERLAP: u32 = 47;
+export const DROP_FRAGMENT_TIMEOUT: u32 = 48;
+export const DROP_NOT_FOR_US: u32 = 49;
+export const DROP_NO_DESTINATION: u32 = 50;
+export const DROP_DESTINATION_UNAVAILABLE: u32 = 51;
+export const DROP_CONNECTION_TABLE_FULL: u32 = 52;
+export const DROP_LOCAL_POOL_EXHAUSTED: u32 = 53;
+export const DROP_TTL_EXCEEDED: u32 = 54;
+export const DROP_PACKET_TOO_BIG: u32 = 55;
+export const DROP_NO_ROUTE: u32 = 56;
+export const DROP_NEIGHBOUR_UNRESOLVED: u32 = 57;
+export const DROP_TRANSMIT_RING_FULL: u32 = 58;
+export const DROP_NO_FREE_FRAME: u32 = 59;
+export const DROP_PORT_DOWN: u32 = 60;
+export const DROP_RESCHEDULED_WITH_CONNTRACK: u32 = 61;
+export const DROP_DEFENCE: u32 = 62;
+export const DROP_PERSISTENCE_ENGINE: u32 = 63;
+export const DROP_CHECKSUM: u32 = 64;
+export const DROP_ICMP_NOT_RELATED: u32 = 65;
+export const DROP_NO_EXCEPTION_PATH: u32 = 66;
+export const DROP_RESET_WITHOUT_CONNECTION: u32 = 67;
+export const DROP_TRAPPED: u32 = 68;
+export const DROP_HELPER: u32 = 69;
+export const DROP_MULTICAST_OR_BROADCAST: u32 = 70;
+export const DROP_FRAME_TOO_LONG: u32 = 71;
+export const COUNTERS_END: u32 = 72;
