@@ -20,6 +20,7 @@ export const CONTROL_MAGIC: u32 = CONTROL;
 export const CONTROL_VERSION: u32 = CONTROL + 4;
 export const CONTROL_PAGES: u32 = CONTROL + 8;
 export const CONTROL_WORKERS: u32 = CONTROL + 12;
+/** Records of connections, services and destinations, the unused record 0 included. */
 export const CONTROL_CONNECTIONS: u32 = CONTROL + 16;
 export const CONTROL_SERVICES: u32 = CONTROL + 20;
 export const CONTROL_DESTINATIONS: u32 = CONTROL + 24;
@@ -55,8 +56,13 @@ export const CONTROL_BANK_MARKS: u32 = CONTROL + 156;
 export const CONTROL_BANK_LOCAL_POOL: u32 = CONTROL + 160;
 /** Slots of the service index, a power of two at least twice CONTROL_SERVICES. */
 export const CONTROL_SERVICE_INDEX_SLOTS: u32 = CONTROL + 164;
-/** Bytes of one worker's counters, and bytes of one worker's block. */
+/** Bytes of one worker's counters. */
 export const CONTROL_COUNTERS_STRIDE: u32 = CONTROL + 168;
+/** The other sizes the map was made from: whoever attaches computes the same map again. */
+export const CONTROL_FRAMES_PER_WORKER: u32 = CONTROL + 172;
+export const CONTROL_LINKS: u32 = CONTROL + 176;
+export const CONTROL_RING_ENTRIES: u32 = CONTROL + 180;
+export const CONTROL_RING_HEADER_BYTES: u32 = CONTROL + 184;
 
 /** Generation of the published tables; its lowest bit names the bank. Workers adopt it between bursts. */
 export const CONTROL_GENERATION: u32 = CONTROL + 256;
@@ -73,14 +79,26 @@ export const CONTROL_FREE_FRESH: u32 = CONTROL + 276;
 export const CONTROL_CONNECTION_COUNT: u32 = CONTROL + 280;
 /** Route generation: raised when routes change, so that connections look their next hops up again. */
 export const CONTROL_ROUTE_GENERATION: u32 = CONTROL + 284;
-/** Connections whose next hop waits for a neighbour: the host provokes these (ring of indices). */
+/** Next hops that a worker wants and nobody has asked for yet: the host inserts and provokes them. */
 export const CONTROL_PROVOKE_HEAD: u32 = CONTROL + 288;
 export const CONTROL_PROVOKE: u32 = CONTROL + 320;
 export const CONTROL_PROVOKE_SLOTS: u32 = 64;
+/**
+ * Slot of the provoke ring (32 bytes, 64 slots from CONTROL_PROVOKE on). A worker takes a ticket by
+ * an atomic add to CONTROL_PROVOKE_HEAD, fills slot ticket % CONTROL_PROVOKE_SLOTS and last stores
+ * ticket + 1 as the slot's turn (atomically); the host reads the slots whose turn has come.
+ */
+export const PROVOKE_TURN: u32 = 0;
+export const PROVOKE_PORT: u32 = 4;
+export const PROVOKE_FAMILY: u32 = 8;
+export const PROVOKE_ADDRESS: u32 = 16; // 16 bytes be
+export const PROVOKE_SIZE: u32 = 32;
 /** drop_packet and drop_entry as the host's defence timer last set them. */
 export const CONTROL_DROP_RATE: u32 = CONTROL + 292;
 export const CONTROL_DROP_COUNTER: u32 = CONTROL + 296;
 export const CONTROL_SIDE_FREE: u32 = CONTROL + 300;
+/** FTP data connections whose client port is not known yet: 0 spares a second lookup. */
+export const CONTROL_NO_CLIENT_PORT: u32 = CONTROL + 304;
 export const CONTROL_SIZE: u32 = 4096;
 
 // ---------------------------------------------------------------------------------------------
