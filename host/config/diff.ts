@@ -1,0 +1,214 @@
+/**
+ * What has to change to get from one configuration to another. What is equal is not mentioned,
+ * and whoever carries the changes out leaves it alone: that is how connections, health and
+ * counters survive a reload.
+ *
+ * The order is one in which the changes can be made one after the other: the director first,
+ * then what goes (so that limits hold), what is edited, and what comes.
+ */
+
+import { isDeepStrictEqual } from 'node:util';
+import type {
+  Config,
+  DestinationConfig,
+  DirectorConfig,
+  MarkRule,
+  ServiceConfig,
+} from './types.ts';
+
+/** One difference between two configurations. */
+export type Change =
+  | {
+      readonly kind: 'director-changed';
+      readonly key: keyof DirectorConfig;
+      /** The running director cannot take this over; it has to be started again. */
+      readonly needsRestart: boolean;
+      readonly before: DirectorConfig;
+      readonly after: DirectorConfig;
+    }
+  | {
+      readonly kind: 'marks-changed';
+      readonly before: readonly MarkRule[];
+      readonly after: readonly MarkRule[];
+    }
+  | { readonly kind: 'service-removed'; readonly service: ServiceConfig }
+  | {
+      readonly kind: 'service-edited';
+      readonly fields: readonly string[];
+      readonly before: ServiceConfig;
+      readonly after: ServiceConfig;
+    }
+  | {
+      readonly kind: 'destination-removed' | 'destination-added';
+      readonly service: ServiceConfig;
+      readonly destination: DestinationConfig;
+    }
+  | {
+      readonly kind: 'destination-edited';
+      readonly service: ServiceConfig;
+      readonly fields: readonly string[];
+      readonly before: DestinationConfig;
+      readonly after: DestinationConfig;
+    }
+  /** The service comes with its servers: there is no `destination-added` for each. */
+  | { readonly kind: 'service-added'; readonly service: ServiceConfig };
+
+/** These are given to the kernel, or sized into memory, when the director starts. */
+const RESTART_KEYS: ReadonlySet<keyof DirectorConfig> = new Set([
+  'ports',
+  'workers',
+  'connections',
+  'control',
+  'busyPoll',
+  'hz',
+  'world',
+]);
+
+/** The changes from `before` to `after`, in the order in which they can be made. */
+export function diffConfigs(before: Config, after: Config): Change[] {
+  return [
+    ...diffDirectors(before.director, after.director),
+    ...diffMarks(before.marks, after.marks),
+    ...diffServices(before.services, after.services),
+  ];
+}
+
+function diffDirectors(before: DirectorConfig, after: DirectorConfig): Change[] {
+  return changedFields(before, after, []).map((key) => ({
+    kind: 'director-changed',
+    key,
+    needsRestart: RESTART_KEYS.has(key),
+    before,
+    after,
+  }));
+}
+
+function diffMarks(before: readonly MarkRule[], after: readonly MarkRule[]): Change[] {
+  // The first rule that fits decides, so their order is part of what they mean.
+  const isEqual =
+    before.length === after.length &&
+    before.every((rule, index) => changedFields(rule, after[index]!, ['position']).length === 0);
+  return isEqual ? [] : [{ kind: 'marks-changed', before, after }];
+}
+
+/** The changes from one list of services to another. */
+export function diffServices(
+  before: readonly ServiceConfig[],
+  after: readonly ServiceConfig[],
+): Change[] {
+  const old = new Map(before.map((service) => [service.key, service]));
+  const kept = new Set(after.map((service) => service.key));
+  const removed = before.filter((service) => !kept.has(service.key));
+  const edits = after.flatMap((service) => {
+    const earlier = old.get(service.key);
+    return earlier === undefined ? [] : diffService(earlier, service);
+  });
+  const added = after.filter((service) => !old.has(service.key));
+  return [
+    ...removed.map((service): Change => ({ kind: 'service-removed', service })),
+    ...edits,
+    ...added.map((service): Change => ({ kind: 'service-added', service })),
+  ];
+}
+
+function diffService(before: ServiceConfig, after: ServiceConfig): Change[] {
+  const changes: Change[] = [];
+  const fields = changedFields(before, after, ['position', 'servers', 'sorryServer']);
+  const sorryFields = changedSorryServer(before.sorryServer, after.sorryServer);
+  if (fields.length + sorryFields.length > 0) {
+    const all = [...fields, ...sorryFields];
+    changes.push({ kind: 'service-edited', fields: all, before, after });
+  }
+  const old = new Map(before.servers.map((server) => [server.key, server]));
+  const kept = new Set(after.servers.map((server) => server.key));
+  for (const destination of before.servers) {
+    if (kept.has(destination.key)) continue;
+    changes.push({ kind: 'destination-removed', service: after, destination });
+  }
+  for (const destination of after.servers) {
+    const earlier = old.get(destination.key);
+    if (earlier === undefined) {
+      changes.push({ kind: 'destination-added', service: after, destination });
+      continue;
+    }
+    const edited = changedFields(earlier, destination, ['position']);
+    if (edited.length === 0) continue;
+    changes.push({
+      kind: 'destination-edited',
+      service: after,
+      fields: edited,
+      before: earlier,
+      after: destination,
+    });
+  }
+  return changes;
+}
+
+function changedSorryServer(
+  before: DestinationConfig | undefined,
+  after: DestinationConfig | undefined,
+): string[] {
+  if (before === undefined || after === undefined) return before === after ? [] : ['sorryServer'];
+  return changedFields(before, after, ['position']).length === 0 ? [] : ['sorryServer'];
+}
+
+/** The keys whose values differ, those in `ignored` aside: places in a file are no change. */
+function changedFields<Value extends object>(
+  before: Value,
+  after: Value,
+  ignored: readonly (keyof Value)[],
+): (keyof Value & string)[] {
+  const keys = Object.keys({ ...before, ...after }) as (keyof Value & string)[];
+  return keys.filter((key) => !ignored.includes(key) && !isSame(before[key], after[key]));
+}
+
+function isSame(before: unknown, after: unknown): boolean {
+  if (before === after) return true;
+  if (typeof before !== 'object' || typeof after !== 'object') return false;
+  return isDeepStrictEqual(before, after);
+}
+
+/** One line about a change, as `wvs plan` and `wvs reload` print it. */
+export function describeChange(change: Change): string {
+  switch (change.kind) {
+    case 'director-changed':
+      return `~ director.${change.key}${change.needsRestart ? ' (needs a restart)' : ''}`;
+    case 'marks-changed':
+      return `~ marks: ${change.before.length} rules -> ${change.after.length} rules`;
+    case 'service-removed':
+      return `- service ${nameOf(change.service)}, ${servers(change.service)}`;
+    case 'service-added':
+      return `+ service ${nameOf(change.service)}, ${servers(change.service)}`;
+    case 'service-edited':
+      return `~ service ${nameOf(change.after)}: ${fieldsOf(change)}`;
+    case 'destination-removed':
+      return `- server ${change.destination.key} of ${nameOf(change.service)}`;
+    case 'destination-added':
+      return `+ server ${change.destination.key} of ${nameOf(change.service)}`;
+    case 'destination-edited':
+      return `~ server ${change.after.key} of ${nameOf(change.service)}: ${fieldsOf(change)}`;
+  }
+}
+
+function nameOf(service: ServiceConfig): string {
+  return service.name === service.key ? service.key : `${service.name} (${service.key})`;
+}
+
+function servers({ servers: { length } }: ServiceConfig): string {
+  return length === 1 ? '1 server' : `${length} servers`;
+}
+
+function fieldsOf(change: Change & { kind: 'service-edited' | 'destination-edited' }): string {
+  return change.fields
+    .map((field) => {
+      const before: unknown = Reflect.get(change.before, field);
+      const after: unknown = Reflect.get(change.after, field);
+      const isShort = !isObject(before) && !isObject(after);
+      return isShort ? `${field} ${String(before)} -> ${String(after)}` : field;
+    })
+    .join(', ');
+}
+
+function isObject(value: unknown): boolean {
+  return typeof value === 'object' && value !== null;
+}
