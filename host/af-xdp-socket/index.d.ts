@@ -402,6 +402,8 @@ export class XdpLink {
   readonly interfaceIndex: number
   /** What came out: 'auto' tries native first. */
   readonly mode: 'native' | 'generic'
+  /** Why 'auto' had to fall back to generic mode, else null. */
+  readonly nativeRefusal: SystemError | null
   close(): void
 }
 

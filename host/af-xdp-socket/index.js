@@ -1,0 +1,20 @@
+// AF_XDP sockets for Node.js. Types and documentation: index.d.ts; overview: README.md.
+
+export { BpfMap, XdpLink, XdpProgram } from './lib/bpf.js'
+export { interfaceInfo } from './lib/interface.js'
+export * from './lib/limits.js'
+export { adviseDontFork, adviseHugePages, mapSharedMemory, SharedMemory } from './lib/memory.js'
+export { NetlinkSocket, openNetlink } from './lib/netlink.js'
+export { ringLength } from './lib/rings.js'
+export { createUmem, openSocket, socketStatistics, Umem, XdpSocket } from './lib/socket.js'
+export { openTun, TunDevice } from './lib/tun.js'
+export {
+  drainEvent,
+  EventDescriptor,
+  pollDescriptors,
+  readDescriptor,
+  signalEvent,
+  wakeReceive,
+  wakeTransmit,
+  writeDescriptor
+} from './lib/wake.js'

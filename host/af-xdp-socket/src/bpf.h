@@ -1,0 +1,38 @@
+// bpf(2): maps, programs, links. No libbpf: these few commands are all that is needed.
+// Every function returns zero or more on success and a negative errno on failure.
+
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define BPF_NAME_LENGTH_MAX 16
+
+int bpf_map_create(uint32_t type, const char *name, uint32_t key_length, uint32_t value_length,
+                   uint32_t entries_max, uint32_t flags);
+int bpf_map_lookup(int fd, const void *key, void *value);
+int bpf_map_update(int fd, const void *key, const void *value, uint64_t flags);
+int bpf_map_delete(int fd, const void *key);
+int bpf_map_next_key(int fd, const void *key, void *next);
+
+// `count` holds how many to do, and afterwards how many were done.
+int bpf_map_update_batch(int fd, const void *keys, const void *values, uint32_t *count);
+int bpf_map_delete_batch(int fd, const void *keys, uint32_t *count);
+
+int bpf_program_load(const char *name, const char *license, const void *instructions,
+                     uint32_t count, char *log, uint32_t log_length);
+int bpf_program_name(uint32_t id, char name[BPF_NAME_LENGTH_MAX]);
+
+struct bpf_test_run {
+  const void *frame;
+  uint32_t frame_length;
+  void *output;
+  uint32_t output_length;
+  uint32_t repeat;
+  // Results.
+  uint32_t verdict;
+  uint32_t duration_ns;
+};
+int bpf_program_test_run(int fd, struct bpf_test_run *run);
+
+int bpf_link_create_xdp(int program_fd, uint32_t interface_index, uint32_t flags);
