@@ -81,7 +81,9 @@ async function exchange(load: DatagramLoad, index: number, counts: Counts): Prom
     const space = answer.indexOf(' ');
     const server = answer.toString('utf8', 0, space);
     counts.servers[server] = (counts.servers[server] ?? 0) + 1;
-    if (answer.subarray(space + 1).equals(payload)) counts.answered += 1;
+    const echo = answer.subarray(space + 1);
+    if (answer.length === payload.length && echo.equals(payload.subarray(0, echo.length)))
+      counts.answered += 1;
     else counts.wrong += 1;
     return;
   }

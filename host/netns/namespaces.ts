@@ -21,7 +21,14 @@ import type { Readable } from 'node:stream';
 
 const NAMESPACE_DIRECTORY = '/run/netns';
 const COMMAND_TIMEOUT_MS = 20_000;
+const END_TIMEOUT_MS = 2_000;
 const NAME_PATTERN = /^wvs-(\d+)-[0-9a-f]+-/;
+
+const SIGNALS = [
+  ['SIGINT', 2],
+  ['SIGTERM', 15],
+  ['SIGHUP', 1],
+] as const;
 
 /** $1: prefix of the namespaces' names, $2: the temporary directory. */
 const REMOVE_SCRIPT = `
@@ -139,9 +146,19 @@ export class NamespaceSet {
   }
 
   /** Ends every process, deletes every namespace (its links go with it) and the directory. */
-  close(): void {
-    if (!openSets.delete(this)) return;
+  async close(): Promise<void> {
+    const ended = [...this.#children].map((child) => endOf(child));
     for (const child of this.#children) child.kill('SIGKILL');
+    // Whoever is not waited for stays a zombie until somebody else is its parent.
+    await Promise.all(ended);
+    const janitorEnded = endOf(this.#janitor);
+    this.closeNow();
+    await janitorEnded;
+  }
+
+  /** The same for the end of this process, when nothing can be waited for any more. */
+  closeNow(): void {
+    if (!openSets.delete(this)) return;
     remove(this.prefix, this.directory);
     this.#janitor.stdin?.end();
   }
@@ -166,6 +183,25 @@ export function runCommand(command: readonly string[], options: RunOptions = {})
   } catch (error) {
     throw new CommandError(command, outputOf(error));
   }
+}
+
+/** Whether a signal is about to end this process, so that whatever fails now is no news. */
+export function isInterrupted(): boolean {
+  return interrupted;
+}
+
+function endOf(child: ChildProcess): Promise<void> {
+  return new Promise((resolve) => {
+    if (child.exitCode !== null || child.signalCode !== null) {
+      resolve();
+      return;
+    }
+    const timer = setTimeout(resolve, END_TIMEOUT_MS);
+    child.once('exit', () => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
 }
 
 function outputOf(error: unknown): string {
@@ -231,24 +267,22 @@ function isRunning(pid: number): boolean {
 }
 
 let handlersInstalled = false;
+let interrupted = false;
 
 function installHandlers(): void {
   if (handlersInstalled) return;
   handlersInstalled = true;
   // An uncaught exception ends in this event too.
-  process.on('exit', closeAll);
-  for (const [signal, number] of [
-    ['SIGINT', 2],
-    ['SIGTERM', 15],
-    ['SIGHUP', 1],
-  ] as const) {
+  process.on('exit', () => {
+    for (const set of [...openSets]) set.closeNow();
+  });
+  for (const [signal, number] of SIGNALS) {
     process.on(signal, () => {
-      closeAll();
-      process.exit(128 + number);
+      // Whoever asks twice does not want to wait.
+      if (interrupted) process.exit(128 + number);
+      interrupted = true;
+      const closed = [...openSets].map((set) => set.close());
+      void Promise.allSettled(closed).then(() => process.exit(128 + number));
     });
   }
-}
-
-function closeAll(): void {
-  for (const set of [...openSets]) set.close();
 }

@@ -1,12 +1,13 @@
 /**
  * The program a real server runs in the demo and in the tests:
  *
- *     node server.js '{"name":"server-1","http":[80],"udp":[{"address":"10.20.0.11","port":7}]}'
+ *     node server.js '{"name":"web-1","http":[80],"udp":[{"address":"10.20.0.11","port":7}]}'
  *
  * HTTP     GET /                its name
  *          GET /body?bytes=N    N bytes that can be verified (&rate=BYTES-PER-SECOND)
  *          PUT /body            the length and hash of what was sent
- * UDP      every datagram comes back with `NAME ` in front
+ * UDP      every datagram comes back with `NAME ` in front, cut to the length it came with, so that
+ *          a full frame is answered by a full frame
  * greeting a line on connecting and an echo of every line after it, as SSH would talk first
  *
  * Every HTTP answer has its name in the header `x-server`.
@@ -74,7 +75,8 @@ async function serveUdp(name: string, address: string, port: number): Promise<vo
   });
   const prefix = Buffer.from(`${name} `);
   socket.on('message', (message, client) => {
-    socket.send([prefix, message], client.port, client.address);
+    const answer = Buffer.concat([prefix, message]).subarray(0, message.length);
+    socket.send(answer, client.port, client.address);
   });
   // An answer that a client no longer wants comes back as an ICMP error.
   socket.on('error', () => undefined);

@@ -1,13 +1,14 @@
 /**
  * The network the demo and the end-to-end tests run in.
  *
- * Two-armed:                                        One-armed:
+ * Two-armed:                                 One-armed:
  *
- *   client    director    server-1  server-2          client  director  server-1  server-2
- *      |      wan   lan       |         |                |       lan        |         |
- *   ---+-------+-   -+--------+---------+---          ---+--------+---------+---------+---
- *        bridge wan    bridge lan                                 bridge lan
- *      \______ switch routes ______/
+ *   client   director    web-1    web-2        client   director   web-1    web-2
+ *      |     wan   lan     |        |             |       lan        |        |
+ *   ---+------+-   -+------+--------+---       ---+--------+---------+--------+---
+ *      bridge wan   bridge lan                             bridge lan
+ *          |            |
+ *          +-- switch --+   (routes)
  *
  * The wires are bridges in a namespace of their own (`switch`), because the director's ports must be
  * plain interfaces. Servers reach the clients through the director (nat), as a neighbour (full-nat),
@@ -47,7 +48,7 @@ export interface Topology {
   readonly servers: readonly Namespace[];
   readonly ports: readonly DirectorPort[];
   readonly options: TopologyOptions;
-  close(): void;
+  close(): Promise<void>;
 }
 
 /** The routing table of a server for what it sends as a virtual address. */
@@ -61,7 +62,7 @@ export function createTopology(options: TopologyOptions): Topology {
   try {
     return build(set, options);
   } catch (error) {
-    set.close();
+    set.closeNow();
     throw error;
   }
 }
@@ -71,7 +72,7 @@ function build(set: NamespaceSet, options: TopologyOptions): Topology {
   const director = set.create('director');
   const client = set.create('client');
   const servers: Namespace[] = [];
-  for (let i = 0; i < options.servers; i += 1) servers.push(set.create(`server-${i + 1}`));
+  for (let i = 0; i < options.servers; i += 1) servers.push(set.create(`web-${i + 1}`));
 
   const clientWire = options.arms === 2 ? 'wan' : 'lan';
   setUpSwitch(wires, options);

@@ -1,0 +1,3 @@
+import { describeForwarding } from '../support/net/forwarding-suite.ts';
+
+describeForwarding({ title: 'two-armed, two queues and workers', arms: 2, queues: 2 });
