@@ -1,6 +1,6 @@
 /**
- * `npm run demo`: a client, a director on AF_XDP and two web servers in network namespaces, and real
- * HTTP through each forwarding method. Leaves nothing behind, also after Ctrl-C.
+ * `npm run demo`: a client, a director on AF_XDP and two web servers in network namespaces, and
+ * real HTTP through each forwarding method. Leaves nothing behind, also after Ctrl-C.
  *
  * Where that is impossible (not root, no AF_XDP), a shipped capture is replayed instead.
  */

@@ -1,4 +1,4 @@
-/** What the client does over HTTP: many connections at once, and transfers whose hash is checked. */
+/** What the client does over HTTP: many connections at once, and transfers with a hash. */
 import { once } from 'node:events';
 import type { RequestOptions } from 'node:http';
 import { Agent, request as httpRequest, type IncomingMessage } from 'node:http';

@@ -32,7 +32,7 @@ const CAP_NET_ADMIN = 12n;
 const CAP_SYS_ADMIN = 21n;
 const OLDEST_KERNEL = [5, 11] as const;
 
-/** Makes sure that every command can be called, installing what is missing where that is possible. */
+/** Makes sure that every command can be called, installing what is missing where possible. */
 export function ensureCommands(commands: readonly KnownCommand[]): void {
   searchSystemDirectories();
   const missing = commands.filter((command) => !isInstalled(command));
@@ -53,7 +53,7 @@ export function whyNoNamespaces(): string | undefined {
   if (!isRoot()) return 'network namespaces need root, and this process is not root';
   const capabilities = effectiveCapabilities();
   if (!hasCapability(capabilities, CAP_SYS_ADMIN) || !hasCapability(capabilities, CAP_NET_ADMIN)) {
-    return 'network namespaces need CAP_SYS_ADMIN and CAP_NET_ADMIN, and this container has not both';
+    return 'network namespaces need CAP_SYS_ADMIN and CAP_NET_ADMIN; this container lacks one';
   }
   return undefined;
 }

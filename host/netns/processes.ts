@@ -31,7 +31,7 @@ export function sourceRoot(): string {
   return directory;
 }
 
-/** The built program of this directory; children run under plain Node, which reads no TypeScript. */
+/** A built program of this directory; children run under Node, which reads no TypeScript. */
 export function builtProgram(name: string): string {
   return join(sourceRoot(), 'dist/host/netns', name);
 }

@@ -10,10 +10,11 @@
  *          |            |
  *          +-- switch --+   (routes)
  *
- * The wires are bridges in a namespace of their own (`switch`), because the director's ports must be
- * plain interfaces. Servers reach the clients through the director (nat), as a neighbour (full-nat),
- * or, when they answer as the virtual address themselves (direct-route, tunnel), without it: through
- * the switch acting as a router, or directly when there is only one segment. Both families always.
+ * The wires are bridges in a namespace of their own (`switch`), because the director's ports must
+ * be plain interfaces. Servers reach the clients through the director (nat), as a neighbour
+ * (full-nat), or, when they answer as the virtual address themselves (direct-route, tunnel),
+ * without it: through the switch acting as a router, or directly when there is only one segment.
+ * Both families always.
  */
 import { join } from 'node:path';
 
@@ -100,7 +101,7 @@ function build(set: NamespaceSet, options: TopologyOptions): Topology {
   };
 }
 
-/** The name of the switch's end of the wire to an interface; interface names end at 15 characters. */
+/** The name of the switch's end of a wire; interface names end at 15 characters. */
 export function switchPort(namespace: Namespace, device: string): string {
   return `${namespace.role}-${device}`.slice(-15);
 }

@@ -49,7 +49,7 @@ describe('npm run demo', () => {
     for (const { child } of started.splice(0)) child.kill('SIGTERM');
   });
 
-  test('each method: all requests answered, by both servers, through the director', async (context) => {
+  test('each method: all requests answered, by both servers', async (context) => {
     if (reason !== undefined) context.skip(reason);
     const demo = startDemo();
     const [status] = await demo.ended;
