@@ -1,30 +1,30 @@
 // What a negative errno becomes: an Error with code, errno, syscall and a sentence that helps.
 
-import { readFileSync } from 'node:fs'
-import { getSystemErrorMap } from 'node:util'
+import { readFileSync } from 'node:fs';
+import { getSystemErrorMap } from 'node:util';
 
 // The kernel's internal ENOTSUPP leaks out of some drivers; libuv does not know it.
-const ERRNO_ENOTSUPP = 524
+const ERRNO_ENOTSUPP = 524;
 // libuv calls 95 ENOTSUP; the kernel's documentation, and everybody who reads it, EOPNOTSUPP.
-const ERRNO_EOPNOTSUPP = 95
+const ERRNO_EOPNOTSUPP = 95;
 
 const CAPABILITY_BITS = {
   CAP_NET_ADMIN: 12n,
   CAP_NET_RAW: 13n,
   CAP_IPC_LOCK: 14n,
   CAP_SYS_ADMIN: 21n,
-  CAP_BPF: 39n
-}
+  CAP_BPF: 39n,
+};
 
 function nameAndMeaning(errno) {
   if (errno === ERRNO_ENOTSUPP || errno === ERRNO_EOPNOTSUPP) {
-    return ['EOPNOTSUPP', 'operation not supported']
+    return ['EOPNOTSUPP', 'operation not supported'];
   }
-  return getSystemErrorMap().get(-errno) ?? [`E${errno}`, `error ${errno}`]
+  return getSystemErrorMap().get(-errno) ?? [`E${errno}`, `error ${errno}`];
 }
 
 export function errorCode(result) {
-  return nameAndMeaning(-result)[0]
+  return nameAndMeaning(-result)[0];
 }
 
 /**
@@ -33,44 +33,45 @@ export function errorCode(result) {
  * @param {string} [sentence] what the reader can do about it
  */
 export function systemError(result, syscall, sentence = '') {
-  const [code, meaning] = nameAndMeaning(-result)
-  const error = new Error(`${syscall}: ${code}, ${meaning}.${sentence ? ` ${sentence}` : ''}`)
-  error.code = code
-  error.errno = -result
-  error.syscall = syscall
-  return error
+  const [code, meaning] = nameAndMeaning(-result);
+  const error = new Error(`${syscall}: ${code}, ${meaning}.${sentence ? ` ${sentence}` : ''}`);
+  error.code = code;
+  error.errno = -result;
+  error.syscall = syscall;
+  return error;
 }
 
 /**
- * Hands on what is not negative; throws the rest. `explain` gets the code and may return a sentence.
+ * Hands on what is not negative, throws the rest. `explain` gets the code and may return a sentence.
  */
 export function check(result, syscall, explain) {
-  if (typeof result !== 'number' || result >= 0) return result
-  const code = errorCode(result)
-  throw systemError(result, syscall, explain?.(code) || undefined)
+  if (typeof result !== 'number' || result >= 0) return result;
+  const code = errorCode(result);
+  throw systemError(result, syscall, explain?.(code) || undefined);
 }
 
 function effectiveCapabilities() {
   try {
-    const status = readFileSync('/proc/thread-self/status', 'utf8')
-    return BigInt(`0x${/^CapEff:\s*([0-9a-f]+)/m.exec(status)[1]}`)
+    const status = readFileSync('/proc/thread-self/status', 'utf8');
+    return BigInt(`0x${/^CapEff:\s*([0-9a-f]+)/m.exec(status)[1]}`);
   } catch {
-    return 0n
+    return 0n;
   }
 }
 
 /** Says which of `wanted` this thread lacks. CAP_SYS_ADMIN stands in for CAP_BPF. */
 export function missingCapabilities(...wanted) {
-  const held = effectiveCapabilities()
-  const has = (name) => (held >> CAPABILITY_BITS[name]) & 1n
+  const held = effectiveCapabilities();
+  const has = (name) => (held >> CAPABILITY_BITS[name]) & 1n;
   const missing = wanted.filter(
-    (name) => !has(name) && !(name === 'CAP_BPF' && has('CAP_SYS_ADMIN'))
-  )
+    (name) => !has(name) && !(name === 'CAP_BPF' && has('CAP_SYS_ADMIN')),
+  );
   if (missing.length === 0) {
     return (
       `The process holds ${wanted.join(' and ')}, but not in the namespace that counts, ` +
       'or a security module refuses.'
-    )
+    );
   }
-  return `${missing.join(' and ')} ${missing.length === 1 ? 'is' : 'are'} missing: run as root or grant it.`
+  const are = missing.length === 1 ? 'is' : 'are';
+  return `${missing.join(' and ')} ${are} missing: run as root, or grant what is missing.`;
 }

@@ -2,12 +2,11 @@
 
 #include <errno.h>
 #include <linux/bpf.h>
+#include <pthread.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-// The verifier may be interrupted by a signal and asks to be called again with EAGAIN.
-#define LOAD_TRIES_MAX 5
 
 static int bpf_call(enum bpf_cmd command, union bpf_attr *attributes, size_t length) {
   long result = syscall(__NR_bpf, command, attributes, (unsigned int)length);
@@ -101,10 +100,14 @@ int bpf_program_load(const char *name, const char *license, const void *instruct
     attributes.log_buf = pointer(log);
     attributes.log_size = log_length;
   }
-  int result = -EAGAIN;
-  for (int tries = 0; result == -EAGAIN && tries < LOAD_TRIES_MAX; tries++) {
-    result = bpf_call(BPF_PROG_LOAD, &attributes, END_OF(expected_attach_type));
-  }
+  // The verifier gives up with EAGAIN when a signal is pending; a profiler sends so many that
+  // trying again would not help.
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  int result = bpf_call(BPF_PROG_LOAD, &attributes, END_OF(expected_attach_type));
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
   return result;
 }
 

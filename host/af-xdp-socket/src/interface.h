@@ -42,5 +42,5 @@ struct xsk_holder {
   uint32_t queue;
   uint32_t inode;
 };
-// Fills at most `capacity`; returns how many, or a negative errno (-ENOENT: kernel without xdp_diag).
+// Fills at most `capacity`; returns how many, or a negative errno (-ENOENT: no xdp_diag).
 int xsk_holders(struct xsk_holder *out, size_t capacity);
