@@ -1,7 +1,7 @@
 /** Text of a configuration file -> Config, or every reason why it is none. */
 
 import { type CheckedSections, checkSections } from './check-sections.ts';
-import { normalizeDirector, normalizeMark, normalizeService, netmaskOf } from './normalize.ts';
+import { netmaskOf, normalizeDirector, normalizeMark, normalizeService } from './normalize.ts';
 import { Problems } from './problems.ts';
 import type { Config, ConfigProblem } from './types.ts';
 import { type PartialConfig, validateConfig } from './validate.ts';

@@ -80,3 +80,12 @@ export function formatProblem(problem: ConfigProblem): string {
   const { file, line, column, path, message } = problem;
   return `${file}:${line}:${column}: ${path === '' ? '' : `${path}: `}${message}`;
 }
+
+/** The same for a warning, which says that it is one. */
+export function formatWarning(problem: ConfigProblem): string {
+  return formatProblem({ ...problem, path: '', message: warningSentence(problem) });
+}
+
+function warningSentence({ path, message }: ConfigProblem): string {
+  return `warning: ${path === '' ? '' : `${path}: `}${message}`;
+}

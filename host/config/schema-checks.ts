@@ -57,7 +57,9 @@ const target = {
 
 const http = {
   method: choice(['GET', 'HEAD']).optional().describe('Default GET.'),
-  path: matching('a path that starts with /', /^\/\S*$/).optional().describe('Default /.'),
+  path: matching('a path that starts with /', /^\/\S*$/)
+    .optional()
+    .describe('Default /.'),
   host: text('a host name').optional().describe("The Host header. Default: the server's address."),
   headers: z
     .record(z.string(), z.string({ error: 'expected text' }), { error: 'expected a mapping' })

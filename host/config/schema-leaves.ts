@@ -30,7 +30,9 @@ export function mapping<Shape extends z.core.$ZodLooseShape>(shape: Shape) {
 function unknownKeySentence(key: string, known: readonly string[]): string {
   const nearest = suggest(key, known);
   const hint =
-    nearest === undefined ? `; the keys here are ${known.join(', ')}` : `; did you mean "${nearest}"?`;
+    nearest === undefined
+      ? `; the keys here are ${known.join(', ')}`
+      : `; did you mean "${nearest}"?`;
   return `unknown key "${key}"${hint}`;
 }
 

@@ -318,15 +318,18 @@ const worldSchema = mapping({
   ).optional(),
 }).describe('What `wvs replay` takes for the addresses, neighbours and routes of the kernel.');
 
+const workersError = { error: `expected auto or a whole number from 1 to ${WORKERS_MAX}` };
+
 const directorSchema = mapping({
   ports: list(portSchema)
     .min(1, { error: 'expected at least one port' })
     .max(PORTS_MAX, { error: `expected at most ${PORTS_MAX} ports` })
     .describe('One port for a one-armed director, more for others.'),
   workers: z
-    .union([z.literal('auto'), z.int().min(1).max(WORKERS_MAX)], {
-      error: `expected auto or a whole number from 1 to ${WORKERS_MAX}`,
-    })
+    .union(
+      [z.literal('auto'), z.int(workersError).min(1, workersError).max(WORKERS_MAX, workersError)],
+      workersError,
+    )
     .optional()
     .describe('Threads that move packets. Default auto: one for each queue.'),
   connections: count(CONNECTIONS_MIN, CONNECTIONS_MAX)

@@ -208,10 +208,7 @@ function validateTunnel({ type, port, checksum }: TunnelConfig, report: Report):
   }
 }
 
-function validateCheck(
-  { check, forwarding }: DestinationConfig,
-  { report }: ServerContext,
-): void {
+function validateCheck({ check, forwarding }: DestinationConfig, { report }: ServerContext): void {
   if (check === undefined) return;
   const isRewritten = forwarding === 'nat' || forwarding === 'full-nat';
   if ('via' in check && check.via === 'vip' && isRewritten) {

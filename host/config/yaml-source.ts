@@ -16,6 +16,7 @@ import {
   type Node,
   type Pair,
   parseDocument,
+  type YAMLError,
   type YAMLMap,
 } from 'yaml';
 import type { ConfigProblem, SourcePosition } from './types.ts';
@@ -43,10 +44,13 @@ export class YamlSource {
       merge: true,
       uniqueKeys: true,
     });
-    const problems = this.#document.errors.map((error) => {
-      const code = error.code === 'DUPLICATE_KEY' ? 'duplicate-key' : 'yaml-syntax';
-      return this.#problem(code, yamlSentence(error.code, error.message), error.pos[0]);
-    });
+    const problems: ConfigProblem[] = [];
+    for (const error of this.#document.errors) {
+      const problem = this.#yamlProblem(error, text);
+      // After its first error in a line, a YAML parser only guesses.
+      const isGuess = problem.code === 'yaml-syntax' && problems.at(-1)?.line === problem.line;
+      if (!isGuess) problems.push(problem);
+    }
     this.value = undefined;
     if (problems.length === 0) {
       try {
@@ -73,6 +77,21 @@ export class YamlSource {
   /** The longest part of `path`, from its start, that leads to something in the text. */
   existingPart(path: Path): Path {
     return path.slice(0, this.#locate(path).depth);
+  }
+
+  #yamlProblem({ code, message, pos }: YAMLError, text: string): ConfigProblem {
+    const [offset] = pos;
+    if (code === 'DUPLICATE_KEY') {
+      return this.#problem('duplicate-key', 'this key is already there', offset);
+    }
+    const start = text.lastIndexOf('\n', offset - 1) + 1;
+    const end = text.indexOf('\n', offset);
+    const address = UNQUOTED_IPV6.exec(text.slice(start, end < 0 ? undefined : end));
+    if (address !== null) {
+      const sentence = `an address in brackets needs quotes: '${address[0]}'`;
+      return this.#problem('yaml-syntax', sentence, start + address.index);
+    }
+    return this.#problem('yaml-syntax', `not valid YAML: ${message}`, offset);
   }
 
   #problem(code: string, message: string, offset: number): ConfigProblem {
@@ -135,7 +154,5 @@ function startOf(node: unknown): number | undefined {
   return isNode(node) ? node.range?.[0] : undefined;
 }
 
-function yamlSentence(code: string, message: string): string {
-  if (code === 'DUPLICATE_KEY') return 'this key is already there';
-  return `not valid YAML: ${message}`;
-}
+/** A list to YAML, an address to its writer: the mistake that everyone makes once. */
+const UNQUOTED_IPV6 = /(?<!['"])\[[0-9a-fA-F.]*:[0-9a-fA-F:.]*\]:\d+[\w/]*/;

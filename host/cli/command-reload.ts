@@ -1,0 +1,47 @@
+/** `wvs reload` and `wvs plan`: the same question to the director, done or only thought. */
+
+import { resolve } from 'node:path';
+import { formatProblem, formatWarning } from '../config/problems.ts';
+import type { ReloadResult } from '../control/api.ts';
+import { askDirector, ControlClientError } from '../control/client.ts';
+import { type CommandInput, type CommandIo, EXIT_FAILURE, EXIT_OK } from './command.ts';
+import { socketPath } from './socket-option.ts';
+
+/** Makes the director take a configuration over and prints what changed. */
+export function reloadCommand(input: CommandInput, io: CommandIo): Promise<number> {
+  return ask('reload', input, io);
+}
+
+/** Prints what reloadCommand() would change. */
+export function planCommand(input: CommandInput, io: CommandIo): Promise<number> {
+  return ask('plan', input, io);
+}
+
+async function ask(route: 'reload' | 'plan', input: CommandInput, io: CommandIo): Promise<number> {
+  const { config, json } = input.options;
+  // The director has a working directory of its own.
+  const request = config === undefined ? {} : { config: resolve(config) };
+  try {
+    const result = await askDirector(socketPath(input, io), route, request);
+    if (json) io.stdout.write(`${JSON.stringify(result, undefined, 2)}\n`);
+    else printResult(result, route, io);
+    return EXIT_OK;
+  } catch (error) {
+    if (!(error instanceof ControlClientError) || error.problems.length === 0) throw error;
+    for (const problem of error.problems) io.stderr.write(`${formatProblem(problem)}\n`);
+    return EXIT_FAILURE;
+  }
+}
+
+function printResult(result: ReloadResult, route: 'reload' | 'plan', io: CommandIo): void {
+  for (const warning of result.warnings) io.stderr.write(`${formatWarning(warning)}\n`);
+  for (const change of result.changes) {
+    const { text, connections = 0 } = change;
+    const toll = connections > 0 ? ` (${connections} connections move or end)` : '';
+    io.stdout.write(`${text}${toll}\n`);
+  }
+  const count = result.changes.length;
+  const changes = count === 0 ? 'nothing' : `${count} ${count === 1 ? 'thing' : 'things'}`;
+  const verb = route === 'reload' ? 'changed' : 'would change';
+  io.stdout.write(`${result.file}: ${changes} ${verb}\n`);
+}

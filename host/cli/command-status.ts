@@ -1,0 +1,142 @@
+/** `wvs status`: the running director, as tables for people or JSON for programs. */
+
+import type { DirectorStatus, LoadStatus, ServiceStatus } from '../control/api.ts';
+import { askDirector } from '../control/client.ts';
+import { type CommandInput, type CommandIo, EXIT_OK } from './command.ts';
+import { socketPath } from './socket-option.ts';
+import { type Column, formatAge, formatCount, formatShort, formatTable } from './table.ts';
+
+/** Asks the director how it is and prints the answer. */
+export async function statusCommand(input: CommandInput, io: CommandIo): Promise<number> {
+  const status = await askDirector(socketPath(input, io), 'status');
+  const { json } = input.options;
+  io.stdout.write(json ? `${JSON.stringify(status, undefined, 2)}\n` : formatStatus(status));
+  return EXIT_OK;
+}
+
+/** The whole status as text. */
+export function formatStatus(status: DirectorStatus): string {
+  const sections = [
+    formatHead(status),
+    formatWorkers(status),
+    formatPorts(status),
+    formatServices(status.services),
+    formatCounters(status.counters),
+  ];
+  return sections.filter((section) => section !== '').join('\n');
+}
+
+function formatHead({ version, pid, uptime, config, connections }: DirectorStatus): string {
+  return [
+    `wvs ${version}, process ${pid}, up ${formatAge(uptime)}`,
+    `configuration ${config.file}, generation ${config.generation}, loaded ${config.loadedAt}`,
+    `connections ${formatCount(connections.used)} of ${formatCount(connections.capacity)}`,
+    '',
+  ].join('\n');
+}
+
+function formatWorkers({ workers }: DirectorStatus): string {
+  const columns: Column[] = [
+    { heading: 'WORKER' },
+    { heading: 'STATE' },
+    { heading: 'BUSY', align: 'right' },
+    { heading: 'PACKETS/BURST', align: 'right' },
+    { heading: 'RESTARTS', align: 'right' },
+  ];
+  const rows = workers.map(({ id, state, busy, packetsPerBurst, restarts }) => [
+    String(id),
+    state,
+    `${Math.round(busy * 100)}%`,
+    packetsPerBurst.toFixed(1),
+    String(restarts),
+  ]);
+  return formatTable(columns, rows);
+}
+
+function formatPorts({ ports }: DirectorStatus): string {
+  const columns: Column[] = [
+    { heading: 'PORT' },
+    { heading: 'INTERFACE' },
+    { heading: 'LINK' },
+    { heading: 'MODE' },
+    { heading: 'QUEUES', align: 'right' },
+    { heading: 'RX/S', align: 'right' },
+    { heading: 'RX BIT/S', align: 'right' },
+    { heading: 'TX/S', align: 'right' },
+    { heading: 'TX BIT/S', align: 'right' },
+  ];
+  const rows = ports.map(({ name, interface: device, link, mode, queues, receive, transmit }) => [
+    name,
+    device,
+    link,
+    mode,
+    String(queues),
+    formatShort(receive.packetsPerSecond),
+    formatShort(receive.bytesPerSecond * 8),
+    formatShort(transmit.packetsPerSecond),
+    formatShort(transmit.bytesPerSecond * 8),
+  ]);
+  return formatTable(columns, rows);
+}
+
+function formatServices(services: readonly ServiceStatus[]): string {
+  if (services.length === 0) return 'no services\n';
+  const columns: Column[] = [
+    { heading: 'SERVICE' },
+    { heading: 'HOW' },
+    { heading: 'FROM' },
+    { heading: 'WEIGHT', align: 'right' },
+    { heading: 'HEALTH' },
+    { heading: 'ACTIVE', align: 'right' },
+    { heading: 'INACTIVE', align: 'right' },
+    { heading: 'CONN/S', align: 'right' },
+    { heading: 'IN/S', align: 'right' },
+    { heading: 'OUT/S', align: 'right' },
+  ];
+  return formatTable(columns, services.flatMap(serviceRows));
+}
+
+function serviceRows(service: ServiceStatus): string[][] {
+  const { name, key, scheduler, source, servers, load } = service;
+  const isUp = (health: string) => health === 'up' || health === 'unchecked';
+  const up = servers.filter((server) => isUp(server.health)).length;
+  const head = [
+    name === key ? key : `${name} ${key}`,
+    scheduler,
+    source,
+    '',
+    `${up}/${servers.length} up`,
+    formatCount(servers.reduce((sum, server) => sum + server.activeConnections, 0)),
+    formatCount(servers.reduce((sum, server) => sum + server.inactiveConnections, 0)),
+    ...rates(load),
+  ];
+  const rows = servers.map((server) => [
+    `  -> ${server.key}`,
+    server.forwarding,
+    '',
+    String(server.weight),
+    server.reason === undefined ? server.health : `${server.health} (${server.reason})`,
+    formatCount(server.activeConnections),
+    formatCount(server.inactiveConnections),
+    ...rates(server.load),
+  ]);
+  return [head, ...rows];
+}
+
+function rates({ connectionsPerSecond, incoming, outgoing }: LoadStatus): string[] {
+  return [
+    formatShort(connectionsPerSecond),
+    formatShort(incoming.packetsPerSecond),
+    formatShort(outgoing.packetsPerSecond),
+  ];
+}
+
+function formatCounters(counters: Readonly<Record<string, number>>): string {
+  const entries = Object.entries(counters).filter(([, value]) => value > 0);
+  if (entries.length === 0) return '';
+  const columns: Column[] = [{ heading: 'COUNTER' }, { heading: 'VALUE', align: 'right' }];
+  return formatTable(
+    columns,
+    entries.map(([name, value]) => [name, formatCount(value)]),
+  );
+}

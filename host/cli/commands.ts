@@ -1,0 +1,54 @@
+/**
+ * Every command of `wvs`, defined once: the parser, `--help`, the manual page and shell
+ * completion are made from this table.
+ */
+
+import type { CommandDefinition, OptionDefinition } from './command.ts';
+
+const config: OptionDefinition = {
+  flags: '--config <file>',
+  description: 'the configuration file',
+  isRequired: true,
+};
+
+const json: OptionDefinition = { flags: '--json', description: 'print JSON' };
+
+/** Added to each command that needs the director. */
+export const SOCKET_OPTION: OptionDefinition = {
+  flags: '--socket <path>',
+  description: 'the control socket (default: $WVS_SOCKET, or else /run/wvs/wvs.sock)',
+};
+
+/** The commands, in the order in which `--help` lists them. */
+export const COMMANDS: readonly CommandDefinition[] = [
+  {
+    name: 'check',
+    summary: 'say everything that is wrong with a configuration file',
+    options: [config],
+    load: async () => (await import('./command-check.ts')).checkCommand,
+  },
+  {
+    name: 'plan',
+    summary: 'say what a reload would change, without doing it',
+    options: [config, json],
+    needsDirector: true,
+    load: async () => (await import('./command-reload.ts')).planCommand,
+  },
+  {
+    name: 'reload',
+    summary: 'make the running director take a configuration over, all of it or nothing',
+    options: [
+      { flags: '--config <file>', description: 'another file than the one it runs with' },
+      json,
+    ],
+    needsDirector: true,
+    load: async () => (await import('./command-reload.ts')).reloadCommand,
+  },
+  {
+    name: 'status',
+    summary: 'show the running director: workers, ports, services, servers',
+    options: [json],
+    needsDirector: true,
+    load: async () => (await import('./command-status.ts')).statusCommand,
+  },
+];

@@ -1,0 +1,171 @@
+/**
+ * What travels over the control socket: one request and one answer for each route. All of it
+ * is JSON; durations are seconds, as people read them.
+ */
+
+import type { ConfigProblem } from '../config/types.ts';
+
+/** Where the director listens when nothing else is said. */
+export const DEFAULT_SOCKET = '/run/wvs/wvs.sock';
+
+/** The routes, by the name of what they do. */
+export const ROUTES = {
+  status: '/v1/status',
+  ipvsadm: '/v1/ipvsadm',
+  reload: '/v1/reload',
+  plan: '/v1/plan',
+  explain: '/v1/explain',
+} as const;
+
+/** A name of something the control socket can do. */
+export type RouteName = keyof typeof ROUTES;
+
+/** The running director, as `wvs status --json` prints it. */
+export interface DirectorStatus {
+  readonly version: string;
+  readonly pid: number;
+  readonly uptime: number;
+  readonly config: ConfigStatus;
+  readonly connections: { readonly used: number; readonly capacity: number };
+  readonly workers: readonly WorkerStatus[];
+  readonly ports: readonly PortStatus[];
+  readonly services: readonly ServiceStatus[];
+  /** Every counter that is not zero, by its name: drops with their reasons among them. */
+  readonly counters: Readonly<Record<string, number>>;
+}
+
+/** Which configuration runs. */
+export interface ConfigStatus {
+  readonly file: string;
+  /** When it was taken over, as ISO 8601. */
+  readonly loadedAt: string;
+  /** Goes up with every set of tables the workers were given. */
+  readonly generation: number;
+}
+
+/** One worker. */
+export interface WorkerStatus {
+  readonly id: number;
+  readonly state: 'starting' | 'running' | 'stopped' | 'failed';
+  /** Share of time spent on packets, from 0 to 1. */
+  readonly busy: number;
+  readonly packetsPerBurst: number;
+  readonly restarts: number;
+}
+
+/** One port. */
+export interface PortStatus {
+  readonly name: string;
+  readonly interface: string;
+  readonly link: 'up' | 'down';
+  /** How XDP is attached and whether the driver copies: `native, zero-copy`. */
+  readonly mode: string;
+  readonly queues: number;
+  readonly receive: TrafficStatus;
+  readonly transmit: TrafficStatus;
+}
+
+/** Packets one way. */
+export interface TrafficStatus {
+  readonly packets: number;
+  readonly bytes: number;
+  readonly packetsPerSecond: number;
+  readonly bytesPerSecond: number;
+}
+
+/** Connections and packets of a service or a server. */
+export interface LoadStatus {
+  readonly connections: number;
+  readonly connectionsPerSecond: number;
+  /** From the clients. */
+  readonly incoming: TrafficStatus;
+  /** To the clients; only nat and full-nat see these. */
+  readonly outgoing: TrafficStatus;
+}
+
+/** Where a service comes from: a reload changes only what is the file's. */
+export type ServiceSource = 'file' | 'ipvsadm';
+
+/** One virtual service. */
+export interface ServiceStatus {
+  /** `tcp 192.0.2.80:80` or `mark 6666`. */
+  readonly key: string;
+  readonly name: string;
+  readonly source: ServiceSource;
+  readonly scheduler: string;
+  readonly load: LoadStatus;
+  readonly servers: readonly ServerStatus[];
+}
+
+/** What health checks say about a server; `unchecked` ones count as up. */
+export type HealthState = 'unchecked' | 'unknown' | 'up' | 'down' | 'drained';
+
+/** One real server of a service. */
+export interface ServerStatus {
+  /** `10.0.0.11:80`. */
+  readonly key: string;
+  readonly forwarding: string;
+  readonly weight: number;
+  readonly health: HealthState;
+  /** Why it is down, or nothing. */
+  readonly reason?: string;
+  readonly activeConnections: number;
+  readonly inactiveConnections: number;
+  readonly load: LoadStatus;
+}
+
+/** `wvs ipvsadm`: the arguments after the command's name, and what -R reads. */
+export interface IpvsadmRequest {
+  readonly arguments: readonly string[];
+  readonly stdin?: string;
+}
+
+/** What the command prints, and its exit code. */
+export interface IpvsadmResult {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Which file to load; without one, that of the running configuration. */
+export interface ReloadRequest {
+  readonly config?: string;
+}
+
+/** One difference, as a line for people and a kind for programs. */
+export interface ChangeReport {
+  readonly kind: string;
+  readonly text: string;
+  /** Connections that will have to move or end because of it. */
+  readonly connections?: number;
+}
+
+/** What a reload changed, or for a plan would change. */
+export interface ReloadResult {
+  readonly file: string;
+  readonly changes: readonly ChangeReport[];
+  readonly warnings: readonly ConfigProblem[];
+}
+
+/** `wvs explain PROTO CLIENT:PORT VIP:PORT`. */
+export interface ExplainRequest {
+  readonly protocol: string;
+  readonly client: string;
+  readonly virtual: string;
+}
+
+/** The decision, step by step. */
+export interface ExplainResult {
+  readonly steps: readonly { readonly step: string; readonly result: string }[];
+  readonly verdict: string;
+}
+
+/** The body of every answer that is not a success. */
+export interface ErrorBody {
+  readonly error: {
+    readonly code: string;
+    readonly message: string;
+    /** For a configuration that cannot be used: all that is wrong with it. */
+    readonly problems?: readonly ConfigProblem[];
+  };
+}
