@@ -1,16 +1,10 @@
 #!/usr/bin/env node
-/** The executable `wvs`. */
+/** The executable `wvs`; called by the name `ipvsadm`, it is that. */
 
+import { basename } from 'node:path';
+import { processIo } from './cli/process-io.ts';
 import { runProgram } from './cli/program.ts';
 
-// Whoever reads our output may stop reading, as `wvs status | head` does.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error;
-});
-
-process.exitCode = await runProgram(process.argv.slice(2), {
-  stdin: process.stdin,
-  stdout: process.stdout,
-  stderr: process.stderr,
-  environment: process.env,
-});
+const [, path = '', ...parameters] = process.argv;
+const command = basename(path) === 'ipvsadm' ? ['ipvsadm', ...parameters] : parameters;
+process.exitCode = await runProgram(command, processIo());

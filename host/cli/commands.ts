@@ -45,6 +45,13 @@ export const COMMANDS: readonly CommandDefinition[] = [
     load: async () => (await import('./command-reload.ts')).reloadCommand,
   },
   {
+    name: 'ipvsadm',
+    summary: "ipvsadm's options, output and exit codes, for the running director",
+    needsDirector: true,
+    passesThrough: true,
+    load: async () => (await import('./command-ipvsadm.ts')).ipvsadmCommand,
+  },
+  {
     name: 'status',
     summary: 'show the running director: workers, ports, services, servers',
     options: [json],

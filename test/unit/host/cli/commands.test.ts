@@ -126,6 +126,47 @@ describe('status', () => {
   });
 });
 
+describe('ipvsadm', () => {
+  const environment = { WVS_SOCKET: socket };
+
+  test('the arguments go to the director as they are', async () => {
+    const director = new FakeDirector();
+    await start(director);
+    const parameters = ['-A', '-t', '192.0.2.80:80', '-s', 'wrr', '--help'];
+    expect(await wvs(['ipvsadm', ...parameters], { environment })).toEqual({
+      code: 0,
+      stdout: 'IP Virtual Server\n',
+      stderr: '',
+    });
+    expect(director.requests).toEqual([{ arguments: parameters }]);
+  });
+
+  test.each([[['-R']], [['--restore']]])('%j: what it reads goes along', async (parameters) => {
+    const director = new FakeDirector();
+    await start(director);
+    await wvs(['ipvsadm', ...parameters], { environment, stdin: '-A -f 1\n' });
+    expect(director.requests).toEqual([{ arguments: parameters, stdin: '-A -f 1\n' }]);
+  });
+
+  test("messages and exit codes are the director's", async () => {
+    const ipvsadm = () => ({ code: 2, stdout: '', stderr: 'virtual-service is required\n' });
+    await start({ status: () => STATUS, ipvsadm });
+    expect(await wvs(['ipvsadm', '-A'], { environment })).toEqual({
+      code: 2,
+      stdout: '',
+      stderr: 'virtual-service is required\n',
+    });
+  });
+
+  test('no director: one line, exit code 1', async () => {
+    expect(await wvs(['ipvsadm', '-Ln'], { environment })).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: `wvs: no director answers at ${socket}: no such socket\n`,
+    });
+  });
+});
+
 describe('reload and plan', () => {
   test('reload: what changed, and what it cost', async () => {
     const director = new FakeDirector();

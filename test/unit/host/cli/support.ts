@@ -16,12 +16,13 @@ export async function wvs(
   options: {
     readonly environment?: NodeJS.ProcessEnv;
     readonly commands?: readonly CommandDefinition[];
+    readonly stdin?: string;
   } = {},
 ): Promise<Outcome> {
   let stdout = '';
   let stderr = '';
   const io = {
-    stdin: Readable.from([]),
+    stdin: Readable.from([options.stdin ?? '']),
     stdout: { write: (text: string) => (stdout += text) },
     stderr: { write: (text: string) => (stderr += text) },
     environment: options.environment ?? {},
