@@ -323,7 +323,10 @@ function tooLarge(
   const parts: [keyof MemorySizes, number][] = [
     ['connections', sizes.connections * perConnection + derived.chains * CHAIN_HEAD_SIZE],
     ['services', sizes.services * (2 * SERVICE_SIZE + SERVICE_STATE_SIZE + records)],
-    ['destinations', sizes.destinations * (2 * DESTINATION_SIZE + DESTINATION_STATE_SIZE + records)],
+    [
+      'destinations',
+      sizes.destinations * (2 * DESTINATION_SIZE + DESTINATION_STATE_SIZE + records),
+    ],
     ['framesPerWorker', sizes.workers * sizes.framesPerWorker * FRAME_SIZE],
     ['ringEntries', sizes.workers * sizes.links * derived.linkRingBytes],
     ['schedulerTableBytes', 2 * sizes.schedulerTableBytes],

@@ -1,0 +1,162 @@
+// Statistics of services and destinations and of all together. Workers count; every 2 seconds the
+// estimator sums the workers' counters and moves the rates' averages towards what it saw. Listings
+// show what it summed last, not the counters of this moment. Linux: ip_vs_est.c, ip_vs_copy_stats().
+//
+//   rate    = what came in 2 seconds / 2, scaled: connections and packets by 2^10, bytes by 2^5
+//   average = average + (rate - average) / 4
+//
+// Counters are read as doubles, which are exact to 2^53.
+
+import {
+  STATS_CONNECTIONS,
+  STATS_IN_BYTES,
+  STATS_IN_PACKETS,
+  STATS_OUT_BYTES,
+  STATS_OUT_PACKETS,
+} from '../../assembly/shared/layout.ts';
+import type { DataPlaneMemory } from '../memory/data-plane-memory.ts';
+import type { Statistics } from './types.ts';
+
+/** Ticks between two estimations. */
+export const ESTIMATOR_TICKS = 200;
+
+/** The counters of a statistics record, in the order of the arrays below. */
+const FIELDS = [
+  STATS_CONNECTIONS,
+  STATS_IN_PACKETS,
+  STATS_OUT_PACKETS,
+  STATS_IN_BYTES,
+  STATS_OUT_BYTES,
+] as const;
+/** From here on, fields count bytes. */
+const FIRST_BYTES_FIELD = 3;
+/** What a difference over 2 seconds is multiplied by: half of 2^10, half of 2^5. */
+const PACKET_SCALE = 512;
+const BYTE_SCALE = 16;
+
+/** Sums and rates of one service, one destination, or all. */
+export class StatisticsRecord {
+  /** Byte offset of worker 0's record. */
+  readonly #offset: number;
+  readonly #memory: DataPlaneMemory;
+  /** What the counters stood at when their id was given to this owner. */
+  readonly #base = new Float64Array(FIELDS.length);
+  /** As of the last estimation, less the base. */
+  readonly #current = new Float64Array(FIELDS.length);
+  /** What zeroing subtracts. */
+  readonly #zero = new Float64Array(FIELDS.length);
+  readonly #last = new Float64Array(FIELDS.length);
+  readonly #average = new Float64Array(FIELDS.length);
+
+  /** Starts from 0, whoever used the counters before. */
+  constructor(memory: DataPlaneMemory, offset: number) {
+    this.#memory = memory;
+    this.#offset = offset;
+    for (let field = 0; field < FIELDS.length; field++) this.#base[field] = this.#sum(field);
+  }
+
+  /** One estimation. */
+  estimate(): void {
+    for (let field = 0; field < FIELDS.length; field++) {
+      const current = this.#sum(field) - this.#base[field];
+      const scale = field < FIRST_BYTES_FIELD ? PACKET_SCALE : BYTE_SCALE;
+      const rate = (current - this.#last[field]) * scale;
+      this.#current[field] = current;
+      this.#last[field] = current;
+      this.#average[field] += Math.floor((rate - this.#average[field]) / 4);
+    }
+  }
+
+  /** Makes what was summed last the new zero; rates start again. */
+  zero(): void {
+    this.#zero.set(this.#current);
+    this.#last.set(this.#current);
+    this.#average.fill(0);
+  }
+
+  /** What a listing shows. */
+  read(): Statistics {
+    return {
+      connections: this.#count(0),
+      inPackets: this.#count(1),
+      outPackets: this.#count(2),
+      inBytes: this.#count(3),
+      outBytes: this.#count(4),
+      connectionRate: this.#rate(0),
+      inPacketRate: this.#rate(1),
+      outPacketRate: this.#rate(2),
+      inByteRate: this.#rate(3),
+      outByteRate: this.#rate(4),
+    };
+  }
+
+  #count(field: number): bigint {
+    return BigInt(this.#current[field] - this.#zero[field]);
+  }
+
+  /** Rounded as ip_vs_read_estimator() does: half a unit, less one, is added. */
+  #rate(field: number): number {
+    return field < FIRST_BYTES_FIELD
+      ? Math.floor((this.#average[field] + 0x1ff) / 1024)
+      : Math.floor((this.#average[field] + 0xf) / 32);
+  }
+
+  #sum(field: number): number {
+    const { map } = this.#memory;
+    const first = this.#offset + FIELDS[field];
+    let sum = 0;
+    for (let worker = 0; worker < map.sizes.workers; worker++) {
+      sum += readU64(this.#memory, first + worker * map.countersStride);
+    }
+    return sum;
+  }
+}
+
+/** The records that are estimated now. */
+export class Estimator {
+  readonly #memory: DataPlaneMemory;
+  readonly #running = new Set<StatisticsRecord>();
+  readonly totals: StatisticsRecord;
+
+  constructor(memory: DataPlaneMemory) {
+    this.#memory = memory;
+    this.totals = new StatisticsRecord(memory, memory.totalStatistics(0));
+    this.start(this.totals);
+  }
+
+  /** A record for a service that has just got its id; not started yet. */
+  forService(id: number): StatisticsRecord {
+    return new StatisticsRecord(this.#memory, this.#memory.serviceStatistics(0, id));
+  }
+
+  /** A record for a destination that has just got its id; not started yet. */
+  forDestination(id: number): StatisticsRecord {
+    return new StatisticsRecord(this.#memory, this.#memory.destinationStatistics(0, id));
+  }
+
+  /** From now on estimations take the record along. */
+  start(record: StatisticsRecord): void {
+    this.#running.add(record);
+  }
+
+  /** From now on the record stays as it is. */
+  stop(record: StatisticsRecord): void {
+    this.#running.delete(record);
+  }
+
+  /** One estimation of all records. */
+  estimate(): void {
+    for (const record of this.#running) record.estimate();
+  }
+}
+
+/** A counter another thread may be adding to: both halves are of one moment. */
+export function readU64(memory: DataPlaneMemory, at: number): number {
+  const { u32 } = memory;
+  const low = at >>> 2;
+  for (;;) {
+    const high = u32[low + 1];
+    const value = high * 2 ** 32 + u32[low];
+    if (u32[low + 1] === high) return value;
+  }
+}
