@@ -16,15 +16,108 @@
 //   parse ──┬──────────────────────────────────────────────▶ parseOther ─▶ parseIpv4 / parseIpv6
 //           └─▶ plain IPv4 with TCP or UDP: straight on         (the same steps, all cases)
 
-import { FAMILY_IPV4, FAMILY_IPV6, PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_SCTP, PROTOCOL_TCP, PROTOCOL_UDP } from './shared/codes.ts';
-import { DROP_FRAME_TOO_SHORT, DROP_ICMP_TOO_SHORT, DROP_IPV4_CHECKSUM, DROP_IPV4_HEADER_TOO_SHORT, DROP_IPV4_LENGTH, DROP_IPV4_VERSION, DROP_IPV6_EXTENSION_HEADERS, DROP_IPV6_HEADER_TOO_SHORT, DROP_IPV6_LENGTH, DROP_NOT_IP, DROP_SCTP_HEADER_TOO_SHORT, DROP_TCP_HEADER_TOO_SHORT, DROP_UDP_HEADER_TOO_SHORT } from './shared/counters.ts';
-import { PACKET_DESTINATION, PACKET_FAMILY, PACKET_FLAGS, PACKET_FRAGMENT_FIRST, PACKET_FRAGMENT_LATER, PACKET_HASH, PACKET_HEADER_LENGTH, PACKET_ICMP_ERROR, PACKET_IP_LENGTH, PACKET_LENGTH, PACKET_MARK, PACKET_MORE_FRAGMENTS, PACKET_NETWORK, PACKET_PARTS, PACKET_PROTOCOL, PACKET_REASON, PACKET_SOURCE, PACKET_SOURCE_PORT, PACKET_START, PACKET_TRANSPORT } from './shared/layout.ts';
-import { completeChecksum, isPartialChecksum, pseudoHeaderSumIpv4, pseudoHeaderSumIpv6 } from './wire/checksum.ts';
-import { ETHERNET_SIZE, ETHERNET_TYPE_IPV4_BE, ETHERNET_TYPE_IPV6_BE, ethernetIsWhole, ethernetTypeBe } from './wire/ethernet.ts';
+import {
+  FAMILY_IPV4,
+  FAMILY_IPV6,
+  PROTOCOL_ICMP,
+  PROTOCOL_ICMPV6,
+  PROTOCOL_SCTP,
+  PROTOCOL_TCP,
+  PROTOCOL_UDP,
+} from './shared/codes.ts';
+import {
+  DROP_FRAME_TOO_SHORT,
+  DROP_ICMP_TOO_SHORT,
+  DROP_IPV4_CHECKSUM,
+  DROP_IPV4_HEADER_TOO_SHORT,
+  DROP_IPV4_LENGTH,
+  DROP_IPV4_VERSION,
+  DROP_IPV6_EXTENSION_HEADERS,
+  DROP_IPV6_HEADER_TOO_SHORT,
+  DROP_IPV6_LENGTH,
+  DROP_NOT_IP,
+  DROP_SCTP_HEADER_TOO_SHORT,
+  DROP_TCP_HEADER_TOO_SHORT,
+  DROP_UDP_HEADER_TOO_SHORT,
+} from './shared/counters.ts';
+import {
+  PACKET_DESTINATION,
+  PACKET_FAMILY,
+  PACKET_FLAGS,
+  PACKET_FRAGMENT_FIRST,
+  PACKET_FRAGMENT_LATER,
+  PACKET_HASH,
+  PACKET_HEADER_LENGTH,
+  PACKET_ICMP_ERROR,
+  PACKET_IP_LENGTH,
+  PACKET_LENGTH,
+  PACKET_MARK,
+  PACKET_MORE_FRAGMENTS,
+  PACKET_NETWORK,
+  PACKET_PARTS,
+  PACKET_PROTOCOL,
+  PACKET_REASON,
+  PACKET_SOURCE,
+  PACKET_SOURCE_PORT,
+  PACKET_START,
+  PACKET_TRANSPORT,
+} from './shared/layout.ts';
+import {
+  completeChecksum,
+  isPartialChecksum,
+  pseudoHeaderSumIpv4,
+  pseudoHeaderSumIpv6,
+} from './wire/checksum.ts';
+import {
+  ETHERNET_SIZE,
+  ETHERNET_TYPE_IPV4_BE,
+  ETHERNET_TYPE_IPV6_BE,
+  ethernetIsWhole,
+  ethernetTypeBe,
+} from './wire/ethernet.ts';
 import { ICMP_SIZE, icmpType, icmpTypeIsError, icmpv6TypeIsError } from './wire/icmp.ts';
-import { IPV4_FRAGMENT_OFFSET_BE, IPV4_FRAGMENTED_BE, IPV4_MORE_FRAGMENTS_BE, IPV4_PLAIN, IPV4_SIZE, ipv4ChecksumIsSound, ipv4DestinationBe, ipv4FragmentFieldBe, ipv4HeaderLength, ipv4IsWhole, ipv4PlainChecksumIsSound, ipv4Protocol, ipv4SourceBe, ipv4TotalLength, ipv4Version, ipv4VersionAndLength } from './wire/ipv4.ts';
-import { IPV6_SIZE, IPV6_WALK_MALFORMED, ipv6DestinationAt, ipv6FragmentOffset, ipv6IsExtension, ipv6IsWhole, ipv6MoreFragments, ipv6NextHeader, ipv6PayloadLength, ipv6SourceAt, ipv6Version, walkFragmentOffset, walkIpv6, walkUpperOffset, walkUpperProtocol } from './wire/ipv6.ts';
-import { fillSctpChecksum, sctpChecksum, sctpComputeChecksum, sctpFirstChunkType, sctpIsWhole } from './wire/sctp.ts';
+import {
+  IPV4_FRAGMENT_OFFSET_BE,
+  IPV4_FRAGMENTED_BE,
+  IPV4_MORE_FRAGMENTS_BE,
+  IPV4_PLAIN,
+  IPV4_SIZE,
+  ipv4ChecksumIsSound,
+  ipv4DestinationBe,
+  ipv4FragmentFieldBe,
+  ipv4HeaderLength,
+  ipv4IsWhole,
+  ipv4PlainChecksumIsSound,
+  ipv4Protocol,
+  ipv4SourceBe,
+  ipv4TotalLength,
+  ipv4Version,
+  ipv4VersionAndLength,
+} from './wire/ipv4.ts';
+import {
+  IPV6_SIZE,
+  IPV6_WALK_MALFORMED,
+  ipv6DestinationAt,
+  ipv6FragmentOffset,
+  ipv6IsExtension,
+  ipv6IsWhole,
+  ipv6MoreFragments,
+  ipv6NextHeader,
+  ipv6PayloadLength,
+  ipv6SourceAt,
+  ipv6Version,
+  walkFragmentOffset,
+  walkIpv6,
+  walkUpperOffset,
+  walkUpperProtocol,
+} from './wire/ipv6.ts';
+import {
+  fillSctpChecksum,
+  sctpChecksum,
+  sctpComputeChecksum,
+  sctpFirstChunkType,
+  sctpIsWhole,
+} from './wire/sctp.ts';
 import { TCP_CHECKSUM, tcpFlags, tcpIsWhole } from './wire/tcp.ts';
 import { UDP_CHECKSUM, udpIsWhole } from './wire/udp.ts';
 
@@ -72,10 +165,11 @@ export function parse(packet: usize, at: usize, length: u32, port: u8): void {
 
 /**
  * Parses the packet that an ICMP error quotes, at `innerAt`, of which `available` bytes are there,
- * into another record. Only what is there is claimed: PACKET_IP_LENGTH is the length of the quote
- * when the quoted packet was longer, the transport header may be cut down to 8 bytes (the ports
- * are good then, PACKET_TCP_FLAGS 0), and the IP checksum is not verified, because the routers on
- * the way have changed it and the ICMP checksum covers it. PACKET_START is where the quote begins.
+ * into another record. Only what is there is claimed, whatever the quoted lengths say, some of
+ * which a host on the way may have swapped: PACKET_IP_LENGTH is the quote's length. The transport
+ * header may be cut down to 8 bytes: the ports are good then, and PACKET_TCP_FLAGS is 0. The IP
+ * checksum is not verified, because the quoting router has changed it. PACKET_START and
+ * PACKET_LENGTH are the quote's too.
  */
 export function parseQuoted(packet: usize, innerAt: usize, available: u32, family: u32): void {
   store<u32>(packet, <u32>innerAt, PACKET_START);
@@ -155,7 +249,7 @@ export function pseudoHeaderSum(packet: usize): u32 {
 function refuse(packet: usize, network: usize, port: u8, reason: u32): void {
   setNetwork(packet, network, 0, 0);
   store<u32>(packet, 0, PACKET_TRANSPORT);
-  store<u32>(packet, <u32>port << 24, PACKET_FAMILY);
+  store<u32>(packet, (<u32>port) << 24, PACKET_FAMILY);
   store<u32>(packet, reason, PACKET_REASON);
   store<u32>(packet, 0, PACKET_SOURCE_PORT);
 }
@@ -302,7 +396,7 @@ function setKind(
   port: u8,
   flags: u32,
 ): void {
-  const kind: u32 = family | (protocol << 8) | (tcpFlagsOrChunk << 16) | (<u32>port << 24);
+  const kind: u32 = family | (protocol << 8) | (tcpFlagsOrChunk << 16) | ((<u32>port) << 24);
   store<u32>(packet, kind, PACKET_FAMILY);
   store<u32>(packet, flags << 16, PACKET_REASON);
 }
@@ -450,9 +544,8 @@ function parseCut(
 
 // ---- quoted packets
 
-/** Length fields of the quoted packet are taken as an upper bound only. */
 function parseQuotedIpv4(packet: usize, network: usize, available: u32): void {
-  if (available < IPV4_SIZE || !ipv4IsWhole(network, available)) {
+  if (!ipv4IsWhole(network, available)) {
     refuse(packet, network, 0, DROP_IPV4_HEADER_TOO_SHORT);
     return;
   }
@@ -461,20 +554,15 @@ function parseQuotedIpv4(packet: usize, network: usize, available: u32): void {
     return;
   }
   const headerLength = ipv4HeaderLength(network);
-  const ipLength = min<u32>(ipv4TotalLength(network), available);
-  if (ipLength < headerLength) {
-    refuse(packet, network, 0, DROP_IPV4_LENGTH);
-    return;
-  }
   const fragmentBe = ipv4FragmentFieldBe(network);
   const flags = fragmentFlags(
     (fragmentBe & IPV4_FRAGMENT_OFFSET_BE) != 0,
     (fragmentBe & IPV4_MORE_FRAGMENTS_BE) != 0,
   );
   setAddressesIpv4(packet, network);
-  setNetwork(packet, network, ipLength, headerLength);
+  setNetwork(packet, network, available, headerLength);
   const protocol = ipv4Protocol(network);
-  parseQuotedUpper(packet, network, headerLength, ipLength, FAMILY_IPV4, protocol, flags);
+  parseQuotedUpper(packet, network, headerLength, available, FAMILY_IPV4, protocol, flags);
 }
 
 function parseQuotedIpv6(packet: usize, network: usize, available: u32): void {
@@ -486,25 +574,24 @@ function parseQuotedIpv6(packet: usize, network: usize, available: u32): void {
     refuse(packet, network, 0, DROP_NOT_IP);
     return;
   }
-  const ipLength = min<u32>(IPV6_SIZE + ipv6PayloadLength(network), available);
-  const walk = walkIpv6(network, ipLength);
+  const walk = walkIpv6(network, available);
   if (walk == IPV6_WALK_MALFORMED) {
     refuse(packet, network, 0, DROP_IPV6_EXTENSION_HEADERS);
     return;
   }
   const headerLength = walkUpperOffset(walk);
   setAddressesIpv6(packet, network);
-  setNetwork(packet, network, ipLength, headerLength);
+  setNetwork(packet, network, available, headerLength);
   const flags = walkFragmentFlags(network, walk);
   const protocol = walkUpperProtocol(walk);
-  parseQuotedUpper(packet, network, headerLength, ipLength, FAMILY_IPV6, protocol, flags);
+  parseQuotedUpper(packet, network, headerLength, available, FAMILY_IPV6, protocol, flags);
 }
 
 function parseQuotedUpper(
   packet: usize,
   network: usize,
   headerLength: u32,
-  ipLength: u32,
+  length: u32,
   family: u32,
   protocol: u32,
   flags: u32,
@@ -514,7 +601,7 @@ function parseQuotedUpper(
     setKind(packet, family, protocol, 0, 0, flags);
     return;
   }
-  const available: u32 = ipLength - headerLength;
+  const available: u32 = length - headerLength;
   if (available < TRANSPORT_BYTES_MIN) {
     refuse(packet, network, 0, tooShortReason(family, protocol));
     return;

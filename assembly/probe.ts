@@ -13,5 +13,6 @@ export * from './wire/icmp';
 export * from './wire/ipv4';
 export * from './wire/ipv6';
 export * from './wire/sctp';
+export * from './wire/crc32c-table';
 export * from './wire/tcp';
 export * from './wire/udp';

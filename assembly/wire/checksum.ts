@@ -51,37 +51,36 @@ export function checksumNeverZero(checksumBe: u32): u32 {
 
 /**
  * The folded sum (16 bits) over `length` bytes at `at`; an odd last byte counts as if a zero
- * followed. No byte outside is read. `length` is below 2^17, so that no lane overflows.
+ * followed. No byte outside is read. `length` is below 2^19, so that no lane overflows.
  */
 export function checksumSum(at: usize, length: u32): u32 {
-  const end = at + length;
   let lanes = i32x4.splat(0);
-  while (at + 32 <= end) {
+  while (length >= 32) {
     const low = i32x4.extadd_pairwise_i16x8_u(v128.load(at));
     const high = i32x4.extadd_pairwise_i16x8_u(v128.load(at, 16));
     lanes = i32x4.add(lanes, i32x4.add(low, high));
     at += 32;
+    length -= 32;
   }
-  const even = i64x2.add(
-    v128.and(lanes, i64x2.splat(0xffffffff)),
-    i64x2.shr_u(lanes, 32),
-  );
-  let sum: u64 = <u64>i64x2.extract_lane(even, 0) + <u64>i64x2.extract_lane(even, 1);
-  while (at + 4 <= end) {
+  const halves = i64x2.add(v128.and(lanes, i64x2.splat(0xffffffff)), i64x2.shr_u(lanes, 32));
+  let sum: u64 = <u64>i64x2.extract_lane(halves, 0) + <u64>i64x2.extract_lane(halves, 1);
+  while (length >= 4) {
     sum += load<u32>(at);
     at += 4;
+    length -= 4;
   }
-  if (at + 2 <= end) {
+  if (length >= 2) {
     sum += load<u16>(at);
     at += 2;
+    length -= 2;
   }
-  if (at < end) {
+  if (length != 0) {
     sum += load<u8>(at);
   }
   return checksumFold64(sum);
 }
 
-/** The same as checksumSum, two bytes at a time: the reference it is tested against. */
+/** The same as checksumSum, one byte at a time: the reference it is tested against. */
 export function checksumSumReference(at: usize, length: u32): u32 {
   let sum: u32 = 0;
   for (let i: u32 = 0; i < length; i++) {
@@ -141,7 +140,7 @@ export function transportChecksum(
   fieldOffset: u32,
   pseudoHeaderSum: u32,
 ): u32 {
-  const without: u32 = ~<u32>load<u16>(at + fieldOffset) & 0xffff;
+  const without: u32 = ~(<u32>load<u16>(at + fieldOffset)) & 0xffff;
   return checksumFinish(checksumSum(at, length) + without + pseudoHeaderSum);
 }
 

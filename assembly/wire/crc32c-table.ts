@@ -1,5 +1,5 @@
-// The constants of CRC32c (RFC 9260 appendix A) for eight bytes a step. Row s, entry i is the CRC of
-// the byte i followed by s zero bytes, for the reflected polynomial 0x82f63b78; a test computes
+// The constants of CRC32c (RFC 9260 appendix A) for eight bytes a step. Row s, entry i is the CRC
+// of the byte i followed by s zero bytes, for the reflected polynomial 0x82f63b78; a test computes
 // them anew. They are constant data, not computed at start: every instance writes its constants
 // into the one shared memory when it starts, and a restarted worker must not change a byte that
 // the others are reading.

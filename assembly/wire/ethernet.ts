@@ -62,7 +62,7 @@ export function ethernetDestinationIsGroup(at: usize): bool {
 // @ts-ignore: decorator
 @inline
 export function loadMac(at: usize): u64 {
-  return <u64>load<u32>(at) | (<u64>load<u16>(at, 4) << 32);
+  return <u64>load<u32>(at) | ((<u64>load<u16>(at, 4)) << 32);
 }
 
 // ---- setters

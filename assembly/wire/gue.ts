@@ -89,12 +89,7 @@ export function buildGue(at: usize, protocol: u32): void {
  */
 // @ts-ignore: decorator
 @inline
-export function buildGueRemoteChecksum(
-  at: usize,
-  protocol: u32,
-  start: u32,
-  field: u32,
-): void {
+export function buildGueRemoteChecksum(at: usize, protocol: u32, start: u32, field: u32): void {
   const words: u32 = (GUE_SIZE_WITH_REMOTE_CHECKSUM - GUE_SIZE) >> 2;
   store<u32>(at, words | (protocol << 8) | (GUE_FLAG_PRIVATE_BE << 16), VERSION_AND_LENGTH);
   store<u32>(at, GUE_PRIVATE_REMOTE_CHECKSUM_BE, PRIVATE_FLAGS);

@@ -6,7 +6,15 @@
 //   | ttl   | proto | checksum      | source                | destination         | options ...
 
 import { swap16 } from './byte-order.ts';
-import { CHECKSUM_SOUND, checksumAdjust16, checksumApplyDelta, checksumDelta, checksumFinish, checksumFold64, checksumSum } from './checksum.ts';
+import {
+  CHECKSUM_SOUND,
+  checksumAdjust16,
+  checksumApplyDelta,
+  checksumDelta,
+  checksumFinish,
+  checksumFold64,
+  checksumSum,
+} from './checksum.ts';
 
 // ---- offsets
 const VERSION_AND_LENGTH: u32 = 0;

@@ -82,7 +82,7 @@ export function walkIpv6(at: usize, length: u32): u64 {
   for (let i: u32 = 0; i <= EXTENSION_HEADERS_MAX; i++) {
     if (!ipv6IsExtension(nextHeader)) {
       if (offset > length) return IPV6_WALK_MALFORMED;
-      return <u64>nextHeader | (<u64>offset << 16) | (<u64>fragmentOffset << 32);
+      return <u64>nextHeader | ((<u64>offset) << 16) | ((<u64>fragmentOffset) << 32);
     }
     if (offset + EXTENSION_SIZE > length) return IPV6_WALK_MALFORMED;
     const header = at + offset;
@@ -91,7 +91,7 @@ export function walkIpv6(at: usize, length: u32): u64 {
       offset += IPV6_FRAGMENT_SIZE;
       if (ipv6FragmentOffset(header) != 0) {
         const upper: u64 = load<u8>(header, EXTENSION_NEXT);
-        return upper | (<u64>offset << 16) | (<u64>fragmentOffset << 32);
+        return upper | ((<u64>offset) << 16) | ((<u64>fragmentOffset) << 32);
       }
     } else if (nextHeader == PROTOCOL_AH) {
       offset += ahLength(header);

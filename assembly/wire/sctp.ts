@@ -106,8 +106,7 @@ export function sctpComputeChecksum(at: usize, length: u32): u32 {
 
 /** Feeds `length` bytes into a running CRC32c (initially all ones, complemented at the end). */
 export function crc32c(crc: u32, at: usize, length: u32): u32 {
-  const end = at + length;
-  while (at + 8 <= end) {
+  while (length >= 8) {
     const low = load<u32>(at) ^ crc;
     const high = load<u32>(at, 4);
     crc =
@@ -120,10 +119,12 @@ export function crc32c(crc: u32, at: usize, length: u32): u32 {
       row(1, high >> 16) ^
       row(0, high >> 24);
     at += 8;
+    length -= 8;
   }
-  while (at < end) {
+  while (length != 0) {
     crc = (crc >> 8) ^ row(0, crc ^ load<u8>(at));
     at++;
+    length--;
   }
   return crc;
 }

@@ -6,7 +6,12 @@
 //   |off|   | flags | window        | checksum      | urgent        | options ...
 
 import { swap16, swap32 } from './byte-order.ts';
-import { checksumAdjust32, checksumApplyDelta, checksumDelta, transportChecksum } from './checksum.ts';
+import {
+  checksumAdjust32,
+  checksumApplyDelta,
+  checksumDelta,
+  transportChecksum,
+} from './checksum.ts';
 
 // ---- offsets
 const SOURCE_PORT: u32 = 0;

@@ -5,7 +5,12 @@
 //   | source port   | dest. port    | length        | checksum      | payload ...
 
 import { swap16 } from './byte-order.ts';
-import { checksumApplyDelta, checksumDelta, checksumNeverZero, transportChecksum } from './checksum.ts';
+import {
+  checksumApplyDelta,
+  checksumDelta,
+  checksumNeverZero,
+  transportChecksum,
+} from './checksum.ts';
 
 // ---- offsets
 const SOURCE_PORT: u32 = 0;
