@@ -133,8 +133,8 @@ function validateServer(server: DestinationConfig, context: ServerContext): void
   if (server.tunnel !== undefined) validateTunnel(server.tunnel, context.report);
   validateCheck(server, context);
   if (server.lowerThreshold > server.upperThreshold) {
-    const { lowerThreshold, upperThreshold } = server;
-    const message = `expected at most the upper threshold, ${upperThreshold}, got ${lowerThreshold}`;
+    const { lowerThreshold: lower, upperThreshold: upper } = server;
+    const message = `expected at most the upper threshold, ${upper}, got ${lower}`;
     const code = 'lower-threshold-above-upper';
     context.report({ path: ['lowerThreshold'], code, message });
   }

@@ -33,7 +33,7 @@ export function summarize(
   return summary;
 }
 
-function countTest(summary: Summary, name: string, test: Pick<TestCase, 'result'>): void {
+function countTest(summary: Summary, name: string, test: TestCase): void {
   const result = test.result();
   switch (result.state) {
     case 'passed':
@@ -43,12 +43,22 @@ function countTest(summary: Summary, name: string, test: Pick<TestCase, 'result'
       summary.failed++;
       break;
     case 'skipped':
-      summary.skipped.push({ test: name, reason: result.note ?? NO_REASON });
+      summary.skipped.push({ test: name, reason: result.note ?? reasonAround(test) });
       break;
     default:
       // Still pending at the end of a run: it was cut short, and that is no success.
       summary.failed++;
   }
+}
+
+/** When the hooks of a suite fail, vitest says of its tests only that they were skipped. */
+function reasonAround(test: TestCase): string {
+  let parent: TestCase['parent'] | undefined = test.parent;
+  while (parent !== undefined) {
+    if (parent.errors().length > 0) return 'what comes before it failed';
+    parent = parent.type === 'suite' ? parent.parent : undefined;
+  }
+  return NO_REASON;
 }
 
 /** The text printed at the end of a run; its last line is the counts. */

@@ -55,7 +55,8 @@ describe('the file as a whole', () => {
       return `${name}: &${name} [${content}]`;
     });
     expect(errorsIn(levels.join('\n'))).toEqual([
-      '1:1  [yaml-syntax] not valid YAML: Excessive alias count indicates a resource exhaustion attack',
+      '1:1  [yaml-syntax] not valid YAML: Excessive alias count indicates a resource ' +
+        'exhaustion attack',
     ]);
   });
 });
@@ -281,7 +282,8 @@ test('all errors of a file come at once, in its order', () => {
     ),
     '12:26 services[1].servers[0].address [port-mapping] direct-route cannot change the port: ' +
       "expected 80, the service's, got 8080; only nat and full-nat can",
-    '13:13 services[2].listen [duplicate-service] tcp 192.0.2.81:80 is a service already, at line 11',
+    '13:13 services[2].listen [duplicate-service] tcp 192.0.2.81:80 is a service already, ' +
+      'at line 11',
   ]);
 });
 

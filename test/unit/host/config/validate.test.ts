@@ -124,7 +124,7 @@ describe('one service', () => {
     "listen: '192.0.2.80:0/tcp', persistence: {}",
     'listen: mark 7, onePacket: true',
     'listen: 192.0.2.80:53/udp, onePacket: true, persistence: { engine: sip }',
-    'listen: 192.0.2.80:80/tcp, quorum: 2, hysteresis: 1, servers: [{ address: 10.0.0.1, weight: 2 }]',
+    'listen: mark 7, quorum: 2, hysteresis: 1, servers: [{ address: 10.0.0.1, weight: 2 }]',
     "listen: '192.0.2.80:0/tcp', persistence: {}, servers: [{ address: '10.0.0.1:8080' }]",
     "listen: '192.0.2.80:80/tcp', forwarding: tun, servers: [{ address: '2001:db8::1' }]",
     "listen: '192.0.2.80:80/tcp', forwarding: nat, servers: [{ address: '10.0.0.1:8080' }]",
@@ -184,7 +184,8 @@ describe('one server of a service on 192.0.2.80:80/tcp', () => {
     ],
     [
       "address: 'fe80::1', forwarding: tunnel",
-      `5:26 ${at}.address [unusable-address] fe80::1 is a link-local address and cannot be a server`,
+      `5:26 ${at}.address [unusable-address] fe80::1 is a link-local address and cannot ` +
+        'be a server',
     ],
     [
       'address: 10.0.0.1, forwarding: tunnel, tunnel: { type: gue }',
@@ -201,7 +202,8 @@ describe('one server of a service on 192.0.2.80:80/tcp', () => {
     ],
     [
       'address: 10.0.0.1, forwarding: nat, check: { type: tcp, via: vip }',
-      `5:78 ${at}.check.via [check-via-vip] \`via: vip\` is for direct-route and tunnel, not for nat`,
+      `5:78 ${at}.check.via [check-via-vip] \`via: vip\` is for direct-route and tunnel, ` +
+        'not for nat',
     ],
     [
       "address: 10.0.0.1, check: { type: udp, send: a, sendHex: '61' }",
@@ -219,7 +221,8 @@ describe('one server of a service on 192.0.2.80:80/tcp', () => {
       "services:\n  - { listen: '192.0.2.80:80/tcp', sorryServer: '10.0.0.9:81' }\n",
     );
     expect(errorsOf(parseConfig(text, 'wvs.yaml'))).toEqual([
-      '4:49 services[0].sorryServer [port-mapping] direct-route cannot change the port: expected 80, ' +
+      '4:49 services[0].sorryServer [port-mapping] direct-route cannot change the port: ' +
+        'expected 80, ' +
         "the service's, got 81; only nat and full-nat can",
     ]);
   });
@@ -330,7 +333,8 @@ describe('marks', () => {
         services: [{ listen: mark 1, servers: [{ address: '2001:db8::1' }] }]
       `),
     ).toEqual([
-      '3:51 services[0].servers[0].address [family-mismatch] direct-route cannot send IPv4 packets ' +
+      '3:51 services[0].servers[0].address [family-mismatch] direct-route cannot send ' +
+        'IPv4 packets ' +
         'to an IPv6 server; only tunnel can; for IPv6, `mark N/ipv6`',
     ]);
   });
@@ -352,7 +356,8 @@ describe('marks', () => {
     expect(result.ok).toBe(true);
     expect(warningsOf(result)).toEqual([
       '5:13 marks[1].mark [mark-never-used] no service listens on `mark 2/ipv6`',
-      '8:13 services[1].listen [mark-never-set] no rule under `marks` gives IPv4 packets the mark 2',
+      '8:13 services[1].listen [mark-never-set] no rule under `marks` gives IPv4 packets ' +
+        'the mark 2',
     ]);
   });
 
