@@ -7,8 +7,8 @@ export function readVersion(): string {
   for (const path of ['../../package.json', '../../../package.json']) {
     try {
       const text = readFileSync(new URL(path, import.meta.url), 'utf8');
-      const { version } = JSON.parse(text) as { version: string };
-      return version;
+      const { version } = JSON.parse(text) as { version?: string };
+      if (version !== undefined) return version;
     } catch {
       // The other place, then.
     }
