@@ -11,7 +11,7 @@
  *   than the burst.
  * - A wrong argument throws TypeError or RangeError before any system call is made.
  * - Everything that owns a descriptor has `close()`, which may be called twice. What is not closed
- *   is closed when the object is collected or its thread ends.
+ *   stays open until its thread ends, also when nobody holds the object: its number may be in use.
  * - Nothing is kept per process: worker threads may load the package at the same time, and a
  *   numeric descriptor opened by one thread may be used by another.
  */
@@ -379,6 +379,12 @@ export interface Bytecode {
   /** Instruction `instruction` (an ld_imm64) takes the descriptor of map `map`. */
   relocations: { instruction: number; map: string }[];
 }
+
+/**
+ * The smallest useful program: every frame goes to the socket of its queue, to the kernel where
+ * there is none. `maps.sockets`: queue (u32) to descriptor (u32), at most 256 queues.
+ */
+export const REDIRECT_ALL_BYTECODE: Bytecode;
 
 export type AttachMode = 'auto' | 'native' | 'generic';
 

@@ -1,10 +1,14 @@
-// A file descriptor with one owner. The native owner closes it when this object is collected or its
-// thread ends, so a forgotten close() is a delay, never a leak.
+// A file descriptor with one owner. It stays open until close() or until its thread ends, also when
+// nobody holds the object any more: numbers of sockets and links are in use elsewhere, in workers
+// and in the kernel, and a collected link would silently take its program off the interface.
 
 import { binding } from './binding.js';
 import { check, systemError } from './errors.js';
 
 const ERRNO_EBADF = 9;
+
+/** Keeps the native owners, which close at the latest when the thread ends. */
+const open = new Set();
 
 export class OwnedDescriptor {
   #fd;
@@ -14,6 +18,7 @@ export class OwnedDescriptor {
   constructor(fd) {
     this.#fd = fd;
     this.#owner = check(binding.own(fd), 'malloc');
+    open.add(this.#owner);
   }
 
   get closed() {
@@ -31,6 +36,7 @@ export class OwnedDescriptor {
   close() {
     if (this.#owner === null) return;
     binding.disown(this.#owner);
+    open.delete(this.#owner);
     this.#owner = null;
   }
 }

@@ -17,7 +17,7 @@ import {
 import { binding } from './binding.js';
 import { OwnedDescriptor } from './descriptor.js';
 import { check, missingCapabilities, systemError } from './errors.js';
-import { describeQueueHolder } from './holder.js';
+import { describeQueueHolder, HELD_BY_THIS_PROCESS } from './holder.js';
 import { interfaceInfo, requireInterface } from './interface.js';
 import { FRAME_SIZE_MAX, FRAME_SIZE_MIN, KERNEL_HEADROOM, PAGE_SIZE } from './limits.js';
 import { createRing, mapRing, RING_KINDS, requireDisjoint, requirePlacement } from './rings.js';
@@ -40,6 +40,9 @@ const BUSY_POLL_MICROSECONDS_MAX = 1_000_000;
 const QUEUE_MAX = 65535;
 const ERRNO_EBUSY = 16;
 const MODES = ['auto', 'copy', 'zero-copy'];
+
+// A socket whose object nobody holds may still be in a worker's poll loop, its rings included.
+const openSockets = new Set();
 
 // Keeps the constructors of public classes for this module.
 const INTERNAL = Symbol('internal');
@@ -199,6 +202,7 @@ export class XdpSocket {
     this.#mappings = mappings;
     this.#details = details;
     umem.adopt(INTERNAL, this);
+    openSockets.add(this);
   }
 
   get fd() {
@@ -231,6 +235,7 @@ export class XdpSocket {
     this.#descriptor.close();
     unmapAll(this.#mappings);
     this.#umem.release(INTERNAL, this);
+    openSockets.delete(this);
   }
 }
 
@@ -355,7 +360,7 @@ function prepare(descriptor, sibling, options, mappings) {
   const link = interfaceInfo(options.interface);
   const { fd } = descriptor;
   if (options.umem.serves(link.index, options.queue)) {
-    const sentence = explainBind('EBUSY', options, link);
+    const sentence = `Queue ${options.queue} of ${link.name} is taken. ${HELD_BY_THIS_PROCESS}`;
     throw systemError(-ERRNO_EBUSY, 'bind(AF_XDP)', sentence);
   }
   for (const placement of options.placements) createRing(fd, placement);

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 int wake_transmit(int fd) {
-  return sendto(fd, NULL, 0, MSG_DONTWAIT, NULL, 0) < 0 ? -errno : 0;
+  return sendto(fd, NULL, 0, MSG_DONTWAIT | MSG_NOSIGNAL, NULL, 0) < 0 ? -errno : 0;
 }
 
 int wake_receive(int fd) {
