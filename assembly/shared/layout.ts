@@ -99,6 +99,14 @@ export const CONTROL_DROP_COUNTER: u32 = CONTROL + 296;
 export const CONTROL_SIDE_FREE: u32 = CONTROL + 300;
 /** FTP data connections whose client port is not known yet: 0 spares a second lookup. */
 export const CONTROL_NO_CLIENT_PORT: u32 = CONTROL + 304;
+/** Work the host asks worker 0 for, REQUEST_* bits; the worker clears them when it is done. */
+export const CONTROL_REQUESTS: u32 = CONTROL + 308;
+/** Expire the connections of destinations that are not available (expire_nodest_conn). */
+export const REQUEST_EXPIRE_UNAVAILABLE: u32 = 1;
+/** Drop some connections, as drop_entry does each second (ip_vs_random_dropentry). */
+export const REQUEST_DROP_ENTRIES: u32 = 2;
+/** Remove every connection. */
+export const REQUEST_FLUSH: u32 = 4;
 export const CONTROL_SIZE: u32 = 4096;
 
 // ---------------------------------------------------------------------------------------------
@@ -142,6 +150,9 @@ export const SYSCTL_DROP_PACKET: u32 = BANK_SYSCTL + 56;
 export const SYSCTL_AM_DROPRATE: u32 = BANK_SYSCTL + 60;
 /** First port that an unprivileged process may bind: an FTP data connection is at or above it. */
 export const SYSCTL_UNPRIVILEGED_PORT: u32 = BANK_SYSCTL + 64;
+/** lblc_expiration and lblcr_expiration, in ticks, at most 2^31 - 1. */
+export const SYSCTL_LBLC_EXPIRATION: u32 = BANK_SYSCTL + 68;
+export const SYSCTL_LBLCR_EXPIRATION: u32 = BANK_SYSCTL + 72;
 /** Full-nat source ports, host order, inclusive: two ranges around the kernel's own. */
 export const BANK_LOCAL_PORTS: u32 = BANK_SYSCTL + 128;
 /** The ports' records follow in the header. */
@@ -159,6 +170,8 @@ export const PORT_IPV6: u32 = 32;
 export const PORT_INTERFACE: u32 = 48;
 export const PORT_SIZE: u32 = 64;
 export const PORT_UP: u32 = 1;
+/** Frames may come with partial checksums: a virtual link, whose peer leaves them to a device. */
+export const PORT_PARTIAL_CHECKSUMS: u32 = 2;
 
 /**
  * Service, as configured (128 bytes). Its id is its index, stable while the service lives;
@@ -256,12 +269,16 @@ export const SERVICE_STATE_CURSOR_POSITION: u32 = 8;
 export const SERVICE_STATE_CURRENT_WEIGHT: u32 = 12;
 export const SERVICE_STATE_MAX_WEIGHT: u32 = 16;
 export const SERVICE_STATE_WEIGHT_STEP: u32 = 20;
-/** lblc, lblcr: first entry of the cache (index into the locality region), entries, clock of the GC. */
+/** lblc, lblcr: SCHEDULER_* of the service's cache (0: it has none), and the cache's entries. */
 export const SERVICE_STATE_LOCALITY: u32 = 24;
 export const SERVICE_STATE_LOCALITY_COUNT: u32 = 28;
+/** Collection of stale entries: the bucket it stopped at. Two more words of it are at 40. */
 export const SERVICE_STATE_LOCALITY_ROVER: u32 = 32;
 /** full-nat: where the search for a free source goes on. */
 export const SERVICE_STATE_POOL_CURSOR: u32 = 36;
+/** Tick of the next collection, and its number in the round (0: the first is not planned yet). */
+export const SERVICE_STATE_LOCALITY_DUE: u32 = 40;
+export const SERVICE_STATE_LOCALITY_TURN: u32 = 44;
 export const SERVICE_STATE_SIZE: u32 = 64;
 
 /** Destination state (64 bytes). All counts are changed by atomic adds. */
@@ -362,6 +379,12 @@ export const STATE_COUNTED: u32 = 0x100000;
 export const STATE_SYNC: u32 = 0x200000;
 /** The port's helper: FTP control connection. */
 export const STATE_FTP: u32 = 0x400000;
+/** To be expired by the timer that is set, unless a packet comes before (ip_vs_conn_expire_now). */
+export const STATE_EXPIRING: u32 = 0x800000;
+/** Expired: out of the chains, its destination let go. Nothing changes the entry any more. */
+export const STATE_DEAD: u32 = 0x1000000;
+/** Also in the chain of its local end (full-nat). */
+export const STATE_HASHED_LOCAL: u32 = 0x2000000;
 
 /** Connection, cold half (32 bytes): timers and control. */
 export const COLD_TIMER_NEXT: u32 = 0;
@@ -475,8 +498,40 @@ export const WORKER_PACKETS: u32 = 8192;
 export const WORKER_SCRATCH: u32 = 8192 + 16384;
 export const WORKER_WHEEL: u32 = 8192 + 16384 + 8192;
 export const WORKER_FRAGMENTS: u32 = 8192 + 16384 + 8192 + 4096;
+/**
+ * Fragment queue (FRAGMENT_QUEUES_MAX of them, from WORKER_FRAGMENTS on): a key, then the parts in
+ * ascending order of offset.
+ */
+export const QUEUE_STATE: u32 = 0; // u32: parts held + 1, 0 = free
+export const QUEUE_FAMILY: u32 = 4; // u8
+export const QUEUE_PROTOCOL: u32 = 5; // u8
+export const QUEUE_PORT: u32 = 6; // u8
+/** Payload bytes of the whole, 0 until the last fragment is there; bytes held so far. */
+export const QUEUE_TOTAL: u32 = 8;
+export const QUEUE_HELD: u32 = 12;
+export const QUEUE_IDENTIFICATION: u32 = 16;
+export const QUEUE_EXPIRES: u32 = 20; // tick
+/** Largest fragment, and largest with DF set, in IP bytes. */
+export const QUEUE_LARGEST: u32 = 24;
+export const QUEUE_LARGEST_DF: u32 = 28;
+export const QUEUE_SOURCE: u32 = 32;
+export const QUEUE_DESTINATION: u32 = 48;
+export const QUEUE_ECN: u32 = 64; // u8: bits of the code points seen
+export const QUEUE_PARTS: u32 = 80;
+/** Part: payload offset and length (u16 each), frame of the IP header (u32), header bytes (u32). */
+export const PART_OFFSET: u32 = 0;
+export const PART_LENGTH: u32 = 2;
+export const PART_NETWORK: u32 = 4;
+export const PART_HEADER_LENGTH: u32 = 8;
+export const PART_SIZE: u32 = 12;
+export const QUEUE_SIZE: u32 = 80 + 64 * 12;
+/** Where the datagram in WORKER_DATAGRAM was cut when it came: a count, then payload lengths (u16). */
+export const WORKER_GEOMETRY: u32 = 131072 - 256;
+/** A datagram put together from fragments stands here, with room in front for an outer header. */
+export const WORKER_DATAGRAM: u32 = 131072;
+export const WORKER_DATAGRAM_HEADROOM: u32 = 512;
 /** Bytes of a worker's block. */
-export const WORKER_SIZE: u32 = 131072;
+export const WORKER_SIZE: u32 = 262144;
 
 /**
  * Packet record (128 bytes): what parsing found out about one frame of the burst.
@@ -493,6 +548,7 @@ export const PACKET_PROTOCOL: u32 = 25; // u8
 export const PACKET_TCP_FLAGS: u32 = 26; // u8; SCTP: the first chunk's type
 export const PACKET_PORT: u32 = 27; // u8 port it came in on
 export const PACKET_REASON: u32 = 28; // u8 drop reason, 0 = well-formed
+export const PACKET_VERDICT: u32 = 29; // u8 VERDICT_*
 export const PACKET_FLAGS: u32 = 30; // u16
 export const PACKET_SOURCE_PORT: u32 = 32; // u16 be
 export const PACKET_DESTINATION_PORT: u32 = 34; // u16 be
@@ -536,5 +592,35 @@ export const COUNTERS_MAX: u32 = 256;
 export const COUNTERS_TOTAL: u32 = 256 * 8;
 export const COUNTERS_SERVICES: u32 = 256 * 8 + 64;
 
-/** Locality cache entry of lblc and lblcr (64 bytes), used by the host's schedulers only. */
+// ---------------------------------------------------------------------------------------------
+// Locality: the caches of lblc and lblcr, used by the host's schedulers only.
+
+/**
+ * Record of the locality region (64 bytes). Every record but 0 can be an entry (a virtual address of
+ * a service and the destinations that serve it), the continuation of one, or free; and record N also
+ * holds the head of hash bucket N, whatever else it is.
+ */
+export const LOCALITY_HEAD: u32 = 0;
+/** Next record of the bucket, or of the free list. */
+export const LOCALITY_NEXT: u32 = 4;
+/** Id of the service; 0: not an entry. */
+export const LOCALITY_SERVICE: u32 = 8;
+/** Tick of the last connection to the address. */
+export const LOCALITY_LAST_USE: u32 = 12;
+export const LOCALITY_ADDRESS: u32 = 16; // 16 bytes be
+/** Destinations of the entry, continuations included, and the tick at which the set last changed. */
+export const LOCALITY_SET_SIZE: u32 = 32;
+export const LOCALITY_SET_CHANGED: u32 = 36;
+/** Record in which the set goes on; read only while the set is larger than what came before. */
+export const LOCALITY_MORE: u32 = 40;
+/** u32 destination ids, newest first. */
+export const LOCALITY_MEMBERS: u32 = 44;
+export const LOCALITY_MEMBERS_MAX: u32 = 5;
 export const LOCALITY_SIZE: u32 = 64;
+
+/** Record 0 is no entry: behind its bucket head it holds the lock over the whole region, the first
+ * free record, the records that were ever used, and how often none was left. */
+export const LOCALITY_POOL_LOCK: u32 = 4;
+export const LOCALITY_POOL_FREE: u32 = 8;
+export const LOCALITY_POOL_USED: u32 = 12;
+export const LOCALITY_POOL_REFUSED: u32 = 16;

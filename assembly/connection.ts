@@ -1,0 +1,377 @@
+// The life of a connection: made, bound to a destination, controlled by a template, expired. Follows
+// net/netfilter/ipvs/ip_vs_conn.c in what is counted when.
+
+import {
+  DESTINATION_OVERLOAD,
+  FAMILY_IPV4,
+  FORWARD_FULL_NAT,
+  FORWARD_NAT,
+  PROTOCOL_ANY,
+  PROTOCOL_UDP,
+  TEMPLATE_ASSURED,
+  TIMEOUT_CONTROLLER_SECONDS,
+  TIMEOUT_FIRST_SECONDS,
+} from './shared/codes.ts';
+import { COUNTER_CONNECTIONS_CREATED, COUNTER_CONNECTIONS_EXPIRED } from './shared/counters.ts';
+import {
+  COLD_CONTROLLED,
+  COLD_CONTROLLER,
+  COLD_MARK,
+  COLD_SIDE,
+  COLD_TIMER_SLOT,
+  CONNECTION_CLIENT,
+  CONNECTION_CLIENT_PORT,
+  CONNECTION_DELTA_IN,
+  CONNECTION_DELTA_OUT,
+  CONNECTION_DESTINATION,
+  CONNECTION_DESTINATION_ID,
+  CONNECTION_DESTINATION_PORT,
+  CONNECTION_FAMILY,
+  CONNECTION_HOP_IN,
+  CONNECTION_IN_PACKETS,
+  CONNECTION_LAST_SEEN,
+  CONNECTION_LOCAL,
+  CONNECTION_LOCAL_PORT,
+  CONNECTION_NEXT,
+  CONNECTION_NEXT_LOCAL,
+  CONNECTION_PROTOCOL,
+  CONNECTION_ROUTE_GENERATION,
+  CONNECTION_STATE,
+  CONNECTION_TIMEOUT,
+  CONNECTION_VIRTUAL,
+  CONNECTION_VIRTUAL_PORT,
+  CONTROL_NO_CLIENT_PORT,
+  DESTINATION_ADDRESS,
+  DESTINATION_FAMILY,
+  DESTINATION_FORWARDING,
+  DESTINATION_LOWER_THRESHOLD,
+  DESTINATION_STATE_ACTIVE,
+  DESTINATION_STATE_FLAGS,
+  DESTINATION_STATE_INACTIVE,
+  DESTINATION_STATE_PERSISTENT,
+  DESTINATION_STATE_REFERENCES,
+  DESTINATION_UPPER_THRESHOLD,
+  STATE_DEAD,
+  STATE_DESTINATION_OTHER,
+  STATE_EXPIRING,
+  STATE_FORWARD_MASK,
+  STATE_FORWARD_SHIFT,
+  STATE_HASHED,
+  STATE_HASHED_LOCAL,
+  STATE_INACTIVE,
+  STATE_NO_CLIENT_PORT,
+  STATE_NO_OUTPUT,
+  STATE_ONE_PACKET,
+  STATE_TEMPLATE,
+  WIDE_CLIENT,
+  WIDE_DESTINATION,
+  WIDE_LOCAL,
+  WIDE_VIRTUAL,
+} from './shared/layout.ts';
+import { TICKS_PER_SECOND } from './shared/limits.ts';
+import {
+  allocate,
+  clientHash,
+  giveBack,
+  insertNode,
+  localHash,
+  removeNode,
+  retire,
+} from './connection-table.ts';
+import { count } from './counters.ts';
+import { foldAddress } from './hash.ts';
+import { cold, destination, destinationState, hot, now, wide } from './instance.ts';
+import { freeSide } from './side-record.ts';
+import { armTimer, cancelTimer, firingTick, runWheel } from './timer-wheel.ts';
+import { checksumFold64 } from './wire/checksum.ts';
+
+/** Forwarding method of a state word. */
+// @ts-ignore: decorator
+@inline
+export function forwardingOf(state: u32): u32 {
+  return (state & STATE_FORWARD_MASK) >> STATE_FORWARD_SHIFT;
+}
+
+/**
+ * Makes an entry that no lookup finds yet. Addresses are 16 readable bytes, ports in network order.
+ * @returns its index, or 0 when the table is full
+ */
+export function newConnection(
+  family: u32,
+  protocol: u32,
+  client: usize,
+  clientPort: u32,
+  virtual: usize,
+  virtualPort: u32,
+): u32 {
+  const index = allocate();
+  if (!index) return 0;
+  const entry = hot(index);
+  memory.fill(entry, 0, 64);
+  store<u8>(entry, <u8>family, CONNECTION_FAMILY);
+  store<u8>(entry, <u8>protocol, CONNECTION_PROTOCOL);
+  store<u16>(entry, <u16>clientPort, CONNECTION_CLIENT_PORT);
+  store<u16>(entry, <u16>virtualPort, CONNECTION_VIRTUAL_PORT);
+  store<u32>(entry, foldAddress(family, client), CONNECTION_CLIENT);
+  // A mark stands in place of the virtual address in its templates, four bytes in either family.
+  const virtualFamily: u32 = protocol == PROTOCOL_ANY ? FAMILY_IPV4 : family;
+  store<u32>(entry, foldAddress(virtualFamily, virtual), CONNECTION_VIRTUAL);
+  if (family != FAMILY_IPV4) {
+    const addresses = wide(index);
+    v128.store(addresses + WIDE_CLIENT, v128.load(client));
+    v128.store(addresses + WIDE_VIRTUAL, v128.load(virtual));
+  }
+  store<u32>(entry, TIMEOUT_FIRST_SECONDS * TICKS_PER_SECOND, CONNECTION_TIMEOUT);
+  store<u32>(entry, now, CONNECTION_LAST_SEEN);
+  const rest = cold(index);
+  store<u32>(rest, 0, COLD_TIMER_SLOT);
+  store<u32>(rest, 0, COLD_CONTROLLER);
+  store<u32>(rest, 0, COLD_CONTROLLED);
+  store<u32>(rest, 0, COLD_SIDE);
+  count(COUNTER_CONNECTIONS_CREATED);
+  return index;
+}
+
+/** Overload begins when the upper threshold is reached (ip_vs_bind_dest). */
+function checkUpperThreshold(config: usize, state: usize): void {
+  const upper = load<u32>(config, DESTINATION_UPPER_THRESHOLD);
+  if (upper == 0) return;
+  const total = load<u32>(state, DESTINATION_STATE_ACTIVE) + load<u32>(state, DESTINATION_STATE_INACTIVE);
+  if (total >= upper) atomic.or<u32>(state + DESTINATION_STATE_FLAGS, DESTINATION_OVERLOAD);
+}
+
+/** Overload ends below the lower threshold, or below three quarters of the upper one. */
+function checkLowerThreshold(config: usize, state: usize): void {
+  const lower = load<u32>(config, DESTINATION_LOWER_THRESHOLD);
+  const upper = load<u32>(config, DESTINATION_UPPER_THRESHOLD);
+  const total = load<u32>(state, DESTINATION_STATE_ACTIVE) + load<u32>(state, DESTINATION_STATE_INACTIVE);
+  if (lower != 0) {
+    if (total >= lower) return;
+  } else if (upper != 0) {
+    if (total * 4 >= upper * 3) return;
+  }
+  if (load<u32>(state, DESTINATION_STATE_FLAGS) & DESTINATION_OVERLOAD) {
+    atomic.and<u32>(state + DESTINATION_STATE_FLAGS, ~DESTINATION_OVERLOAD);
+  }
+}
+
+/** Binds a new entry to a destination: its address, its method, and its place in the counts. */
+export function bindDestination(index: u32, id: u32, portBe: u32, flags: u32): void {
+  const entry = hot(index);
+  const config = destination(id);
+  const state = destinationState(id);
+  const family = <u32>load<u8>(config, DESTINATION_FAMILY);
+  const forwarding = <u32>load<u8>(config, DESTINATION_FORWARDING);
+  let word = flags | STATE_INACTIVE | (forwarding << STATE_FORWARD_SHIFT);
+  if (forwarding != FORWARD_NAT && forwarding != FORWARD_FULL_NAT) word |= STATE_NO_OUTPUT;
+  if (family != <u32>load<u8>(entry, CONNECTION_FAMILY)) word |= STATE_DESTINATION_OTHER;
+  store<u32>(entry, word, CONNECTION_STATE);
+  store<u32>(entry, id, CONNECTION_DESTINATION_ID);
+  store<u16>(entry, <u16>portBe, CONNECTION_DESTINATION_PORT);
+  store<u32>(entry, foldAddress(family, config + DESTINATION_ADDRESS), CONNECTION_DESTINATION);
+  if (family != FAMILY_IPV4) {
+    v128.store(wide(index) + WIDE_DESTINATION, v128.load(config + DESTINATION_ADDRESS));
+  }
+  atomic.add<u32>(state + DESTINATION_STATE_REFERENCES, 1);
+  if (flags & STATE_TEMPLATE) atomic.add<u32>(state + DESTINATION_STATE_PERSISTENT, 1);
+  else atomic.add<u32>(state + DESTINATION_STATE_INACTIVE, 1);
+  checkUpperThreshold(config, state);
+  computeDeltas(index);
+}
+
+/** Ones'-complement sum of an address of an entry. */
+function sumAddress(index: u32, hotOffset: u32, wideOffset: u32, family: u32): u64 {
+  if (family == FAMILY_IPV4) return load<u32>(hot(index) + hotOffset);
+  const at = wide(index) + wideOffset;
+  return (
+    <u64>load<u32>(at) + <u64>load<u32>(at, 4) + <u64>load<u32>(at, 8) + <u64>load<u32>(at, 12)
+  );
+}
+
+/**
+ * Precomputes what the rewrite adds to a TCP or UDP checksum in each direction, so that one addition
+ * per packet is left (RFC 1624, equation 3). Sums are of little-endian loads, as the field is.
+ */
+export function computeDeltas(index: u32): void {
+  const entry = hot(index);
+  const family = <u32>load<u8>(entry, CONNECTION_FAMILY);
+  const client =
+    sumAddress(index, CONNECTION_CLIENT, WIDE_CLIENT, family) + load<u16>(entry, CONNECTION_CLIENT_PORT);
+  const virtual =
+    sumAddress(index, CONNECTION_VIRTUAL, WIDE_VIRTUAL, family) +
+    load<u16>(entry, CONNECTION_VIRTUAL_PORT);
+  const target =
+    sumAddress(index, CONNECTION_DESTINATION, WIDE_DESTINATION, family) +
+    load<u16>(entry, CONNECTION_DESTINATION_PORT);
+  let plus = target;
+  let minus = virtual;
+  if (forwardingOf(load<u32>(entry, CONNECTION_STATE)) == FORWARD_FULL_NAT) {
+    plus +=
+      sumAddress(index, CONNECTION_LOCAL, WIDE_LOCAL, family) + load<u16>(entry, CONNECTION_LOCAL_PORT);
+    minus += client;
+  }
+  const gained = checksumFold64(plus);
+  const lost = checksumFold64(minus);
+  store<u16>(entry, <u16>checksumFold64(<u64>(~lost & 0xffff) + gained), CONNECTION_DELTA_IN);
+  store<u16>(entry, <u16>checksumFold64(<u64>(~gained & 0xffff) + lost), CONNECTION_DELTA_OUT);
+}
+
+/** Makes an entry visible to lookups. One-packet connections never are. */
+export function hashConnection(index: u32): void {
+  const entry = hot(index);
+  const state = load<u32>(entry, CONNECTION_STATE);
+  if (state & STATE_ONE_PACKET) return;
+  const both = forwardingOf(state) == FORWARD_FULL_NAT && !(state & STATE_TEMPLATE);
+  store<u32>(entry, state | STATE_HASHED | (both ? STATE_HASHED_LOCAL : 0), CONNECTION_STATE);
+  if (both) insertNode((index << 1) | 1, localHash(index));
+  insertNode(index << 1, clientHash(index));
+}
+
+export function unhashConnection(index: u32): void {
+  const at = hot(index) + CONNECTION_STATE;
+  const state = atomic.and<u32>(at, ~(STATE_HASHED | STATE_HASHED_LOCAL));
+  if (state & STATE_HASHED) removeNode(index << 1, clientHash(index));
+  if (state & STATE_HASHED_LOCAL) removeNode((index << 1) | 1, localHash(index));
+}
+
+/** Lets the client's port of a connection be known (ip_vs_conn_fill_cport). */
+export function fillClientPort(index: u32, portBe: u32): void {
+  unhashConnection(index);
+  const entry = hot(index);
+  const state = atomic.and<u32>(entry + CONNECTION_STATE, ~STATE_NO_CLIENT_PORT);
+  if (state & STATE_NO_CLIENT_PORT) {
+    atomic.sub<u32>(CONTROL_NO_CLIENT_PORT, 1);
+    store<u16>(entry, <u16>portBe, CONNECTION_CLIENT_PORT);
+  }
+  hashConnection(index);
+}
+
+/** Starts or restarts the timer of an entry that is not touched by packets (ip_vs_conn_put). */
+export function restartTimer(index: u32): void {
+  const entry = hot(index);
+  store<u32>(entry, now, CONNECTION_LAST_SEEN);
+  if (load<u32>(entry, CONNECTION_STATE) & STATE_EXPIRING) {
+    atomic.and<u32>(entry + CONNECTION_STATE, ~STATE_EXPIRING);
+  }
+  if (!load<u32>(cold(index), COLD_TIMER_SLOT)) {
+    armTimer(index, firingTick(now, load<u32>(entry, CONNECTION_TIMEOUT)));
+  } else {
+    shortenTimer(index);
+  }
+}
+
+/**
+ * A timer in the wheel may wait longer than the newest timeout asks for (900 s established, then 10 s
+ * closed). Moves it forward; a timer that comes up too early is put off when it fires.
+ */
+export function shortenTimer(index: u32): void {
+  armTimer(index, firingTick(now, load<u32>(hot(index), CONNECTION_TIMEOUT)));
+}
+
+/** Expires a connection at the next tick, unless it controls others or a packet comes before. */
+export function expireNow(index: u32): void {
+  atomic.or<u32>(hot(index) + CONNECTION_STATE, STATE_EXPIRING);
+  armTimer(index, now + 1);
+}
+
+/** Puts a connection under the control of a template or of a control connection. */
+export function addControl(index: u32, controller: u32): void {
+  store<u32>(cold(index), controller, COLD_CONTROLLER);
+  atomic.add<u32>(cold(controller) + COLD_CONTROLLED, 1);
+}
+
+/** Marks the template of a connection as assured: it has carried an established one. */
+export function assureTemplate(index: u32): void {
+  const controller = load<u32>(cold(index), COLD_CONTROLLER);
+  if (!controller) return;
+  const at = hot(controller) + CONNECTION_STATE;
+  const state = load<u32>(at);
+  if (state & STATE_TEMPLATE && !(state & TEMPLATE_ASSURED)) atomic.or<u32>(at, TEMPLATE_ASSURED);
+}
+
+function unbindDestination(index: u32, state: u32): void {
+  const id = load<u32>(hot(index), CONNECTION_DESTINATION_ID);
+  if (!id) return;
+  const counts = destinationState(id);
+  if (state & STATE_TEMPLATE) atomic.sub<u32>(counts + DESTINATION_STATE_PERSISTENT, 1);
+  else if (state & STATE_INACTIVE) atomic.sub<u32>(counts + DESTINATION_STATE_INACTIVE, 1);
+  else atomic.sub<u32>(counts + DESTINATION_STATE_ACTIVE, 1);
+  checkLowerThreshold(destination(id), counts);
+  atomic.sub<u32>(counts + DESTINATION_STATE_REFERENCES, 1);
+}
+
+/** Ends an entry that controls nobody. `chain`: its controller goes too when it is idle and unassured. */
+function destroy(index: u32, chain: bool): void {
+  cancelTimer(index);
+  unhashConnection(index);
+  const state = atomic.or<u32>(hot(index) + CONNECTION_STATE, STATE_DEAD);
+  if (state & STATE_DEAD) return;
+  const controller = load<u32>(cold(index), COLD_CONTROLLER);
+  if (controller) {
+    store<u32>(cold(index), 0, COLD_CONTROLLER);
+    atomic.sub<u32>(cold(controller) + COLD_CONTROLLED, 1);
+  }
+  if (state & STATE_NO_CLIENT_PORT) atomic.sub<u32>(CONTROL_NO_CLIENT_PORT, 1);
+  freeSide(index);
+  unbindDestination(index, state);
+  count(COUNTER_CONNECTIONS_EXPIRED);
+  if (state & STATE_ONE_PACKET) giveBack(index);
+  else retire(index);
+  if (controller && chain && !load<u32>(cold(controller), COLD_CONTROLLED)) {
+    const above = load<u32>(hot(controller), CONNECTION_STATE);
+    if (!(above & STATE_TEMPLATE) || !(above & TEMPLATE_ASSURED)) destroy(controller, true);
+  }
+}
+
+/** Removes a connection at once, and with it a controller that nobody else needs (ip_vs_conn_del). */
+export function deleteConnection(index: u32): void {
+  if (load<u32>(cold(index), COLD_CONTROLLED)) return;
+  destroy(index, true);
+}
+
+/** Ends a one-packet connection after its packet. */
+export function finishOnePacket(index: u32): void {
+  destroy(index, false);
+}
+
+/** A timer came up: put it off, renew a controller, or end the connection (ip_vs_conn_expire). */
+function timerFired(index: u32, tick: u32): void {
+  const entry = hot(index);
+  if (!(load<u32>(entry, CONNECTION_STATE) & STATE_EXPIRING)) {
+    const due = firingTick(load<u32>(entry, CONNECTION_LAST_SEEN), load<u32>(entry, CONNECTION_TIMEOUT));
+    if (<i32>(due - tick) > 0) {
+      armTimer(index, due);
+      return;
+    }
+  }
+  if (load<u32>(cold(index), COLD_CONTROLLED)) {
+    atomic.and<u32>(entry + CONNECTION_STATE, ~STATE_EXPIRING);
+    store<u32>(entry, TIMEOUT_CONTROLLER_SECONDS * TICKS_PER_SECOND, CONNECTION_TIMEOUT);
+    store<u32>(entry, tick, CONNECTION_LAST_SEEN);
+    armTimer(index, firingTick(tick, TIMEOUT_CONTROLLER_SECONDS * TICKS_PER_SECOND));
+    return;
+  }
+  destroy(index, false);
+}
+
+/** Runs this worker's timers up to and including a tick. */
+export function runTimersUntil(tick: u32): void {
+  runWheel(tick, timerFired);
+}
+
+/** Sets the mark a connection was made with. */
+export function setMark(index: u32, mark: u32): void {
+  store<u32>(cold(index), mark, COLD_MARK);
+}
+
+/** Forgets the cached next hops, so that the next packet looks them up. */
+export function forgetHops(index: u32): void {
+  store<u32>(hot(index), 0, CONNECTION_HOP_IN);
+  store<u16>(hot(index), 0, CONNECTION_ROUTE_GENERATION);
+}
+
+/** Lets go of a new connection that was bound but is in no chain and no wheel. */
+export function discardConnection(index: u32): void {
+  unbindDestination(index, load<u32>(hot(index), CONNECTION_STATE));
+  giveBack(index);
+}

@@ -1,0 +1,172 @@
+// Full NAT: the real server sees a local address and port instead of the client's, so its answers
+// come back to this director wherever it stands. The local end is taken from the pool of the
+// configuration; (local address, port, destination, port, protocol) is unique among connections.
+
+import { FAMILY_IPV4 } from '../shared/codes.ts';
+import {
+  BANK_LOCAL_POOL_COUNT,
+  BANK_LOCAL_PORTS,
+  CONNECTION_CLIENT,
+  CONNECTION_CLIENT_PORT,
+  CONNECTION_DELTA_IN,
+  CONNECTION_DELTA_OUT,
+  CONNECTION_DESTINATION,
+  CONNECTION_DESTINATION_PORT,
+  CONNECTION_FAMILY,
+  CONNECTION_LOCAL,
+  CONNECTION_LOCAL_PORT,
+  CONNECTION_PROTOCOL,
+  CONNECTION_VIRTUAL,
+  CONNECTION_VIRTUAL_PORT,
+  DESTINATION_STATE_POOL_CURSOR,
+  PACKET_DESTINATION,
+  PACKET_DESTINATION_PORT,
+  PACKET_FAMILY,
+  PACKET_HASH_OTHER,
+  PACKET_NETWORK,
+  PACKET_PROTOCOL,
+  PACKET_SOURCE,
+  PACKET_SOURCE_PORT,
+  PACKET_TRANSPORT,
+  POOL_ADDRESS,
+  POOL_FAMILY,
+  POOL_SIZE,
+  WIDE_CLIENT,
+  WIDE_DESTINATION,
+  WIDE_LOCAL,
+  WIDE_VIRTUAL,
+  WORKER_SCRATCH,
+} from '../shared/layout.ts';
+import { LOCAL_POOL_MAX } from '../shared/limits.ts';
+import { computeDeltas, discardConnection } from '../connection.ts';
+import { lookupOut } from '../connection-table.ts';
+import { copyAddress, foldAddress, hashEnd } from '../hash.ts';
+import { bank, destinationState, hot, localPool, wide, worker } from '../instance.ts';
+import { setIpv4DestinationUpdatingChecksum, setIpv4SourceUpdatingChecksum } from '../wire/ipv4.ts';
+import { setIpv6Destination, setIpv6Source } from '../wire/ipv6.ts';
+import { hasPorts, updateTransport } from './nat.ts';
+
+/** A packet record for asking whether a local end is taken. */
+const PROBE: u32 = WORKER_SCRATCH + 7680;
+
+/** Ports of one pool address: two ranges of host-order bounds, inclusive; an empty one has last < first. */
+function portsOfRange(range: u32): u32 {
+  const at = bank + BANK_LOCAL_PORTS + (range << 3);
+  const first = load<u32>(at);
+  const last = load<u32>(at, 4);
+  return last >= first && last != 0 ? last - first + 1 : 0;
+}
+
+/** The n-th port of the pool, in network order. */
+function poolPort(n: u32): u32 {
+  const below = portsOfRange(0);
+  const first =
+    n < below ? load<u32>(bank, BANK_LOCAL_PORTS) : load<u32>(bank, BANK_LOCAL_PORTS + 8) - below;
+  return <u32>bswap<u16>(<u16>(first + n));
+}
+
+/** The n-th pool address of a family, or 0. */
+function poolAddress(family: u32, n: u32): usize {
+  const addresses = load<u32>(bank, BANK_LOCAL_POOL_COUNT);
+  let left = n;
+  for (let i: u32 = 0; i < addresses && i < LOCAL_POOL_MAX; i++) {
+    const at = localPool + <usize>i * POOL_SIZE;
+    if (<u32>load<u8>(at, POOL_FAMILY) != family) continue;
+    if (!left) return at + POOL_ADDRESS;
+    left--;
+  }
+  return 0;
+}
+
+function poolAddresses(family: u32): u32 {
+  let found: u32 = 0;
+  while (found < LOCAL_POOL_MAX && poolAddress(family, found)) found++;
+  return found;
+}
+
+/** Whether an answer to this local end would already find a connection. */
+function isTaken(probe: usize, address: usize, portBe: u32): bool {
+  const family = <u32>load<u8>(probe, PACKET_FAMILY);
+  copyAddress(family, probe + PACKET_DESTINATION, address);
+  store<u16>(probe, <u16>portBe, PACKET_DESTINATION_PORT);
+  store<u32>(probe, hashEnd(family, address, portBe, load<u8>(probe, PACKET_PROTOCOL)), PACKET_HASH_OTHER);
+  return lookupOut(probe) != 0;
+}
+
+/** An answer's record: from the destination of a new connection, to where is still open. */
+function prepareProbe(index: u32): usize {
+  const probe = worker + PROBE;
+  const entry = hot(index);
+  const family = <u32>load<u8>(entry, CONNECTION_FAMILY);
+  store<u8>(probe, <u8>family, PACKET_FAMILY);
+  store<u8>(probe, load<u8>(entry, CONNECTION_PROTOCOL), PACKET_PROTOCOL);
+  store<u16>(probe, load<u16>(entry, CONNECTION_DESTINATION_PORT), PACKET_SOURCE_PORT);
+  const source = family == FAMILY_IPV4 ? entry + CONNECTION_DESTINATION : wide(index) + WIDE_DESTINATION;
+  copyAddress(family, probe + PACKET_SOURCE, source);
+  return probe;
+}
+
+/**
+ * Gives a new connection its local end. The search goes on from where the destination's last one
+ * ended, so a port is used again as late as possible, and it ends only when all were tried.
+ * @returns false when the pool holds no free end; the connection is given back then
+ */
+export function bindLocalEnd(index: u32, destinationId: u32): bool {
+  const entry = hot(index);
+  const family = <u32>load<u8>(entry, CONNECTION_FAMILY);
+  const addresses = poolAddresses(family);
+  const ends = addresses * (portsOfRange(0) + portsOfRange(1));
+  const cursorAt = destinationState(destinationId) + DESTINATION_STATE_POOL_CURSOR;
+  const probe = prepareProbe(index);
+  for (let tries: u32 = 0; tries < ends; tries++) {
+    const n = atomic.add<u32>(cursorAt, 1) % ends;
+    const address = poolAddress(family, n % addresses);
+    const portBe = poolPort(n / addresses);
+    if (isTaken(probe, address, portBe)) continue;
+    store<u32>(entry, foldAddress(family, address), CONNECTION_LOCAL);
+    store<u16>(entry, <u16>portBe, CONNECTION_LOCAL_PORT);
+    if (family != FAMILY_IPV4) v128.store(wide(index) + WIDE_LOCAL, v128.load(address));
+    computeDeltas(index);
+    return true;
+  }
+  discardConnection(index);
+  return false;
+}
+
+/** Client to server: from the local end to the destination. */
+export function rewriteFromLocal(packet: usize, index: u32): void {
+  const entry = hot(index);
+  const network: usize = load<u32>(packet, PACKET_NETWORK);
+  const transport: usize = load<u32>(packet, PACKET_TRANSPORT);
+  if (transport && hasPorts(load<u8>(packet, PACKET_PROTOCOL))) {
+    store<u16>(transport, load<u16>(entry, CONNECTION_LOCAL_PORT));
+    store<u16>(transport + 2, load<u16>(entry, CONNECTION_DESTINATION_PORT));
+    updateTransport(packet, transport, load<u16>(entry, CONNECTION_DELTA_IN));
+  }
+  if (load<u8>(packet, PACKET_FAMILY) == <u8>FAMILY_IPV4) {
+    setIpv4SourceUpdatingChecksum(network, load<u32>(entry, CONNECTION_LOCAL));
+    setIpv4DestinationUpdatingChecksum(network, load<u32>(entry, CONNECTION_DESTINATION));
+  } else {
+    setIpv6Source(network, wide(index) + WIDE_LOCAL);
+    setIpv6Destination(network, wide(index) + WIDE_DESTINATION);
+  }
+}
+
+/** Server to client: from the virtual end to the client. */
+export function rewriteToClient(packet: usize, index: u32): void {
+  const entry = hot(index);
+  const network: usize = load<u32>(packet, PACKET_NETWORK);
+  const transport: usize = load<u32>(packet, PACKET_TRANSPORT);
+  if (transport && hasPorts(load<u8>(packet, PACKET_PROTOCOL))) {
+    store<u16>(transport, load<u16>(entry, CONNECTION_VIRTUAL_PORT));
+    store<u16>(transport + 2, load<u16>(entry, CONNECTION_CLIENT_PORT));
+    updateTransport(packet, transport, load<u16>(entry, CONNECTION_DELTA_OUT));
+  }
+  if (load<u8>(packet, PACKET_FAMILY) == <u8>FAMILY_IPV4) {
+    setIpv4SourceUpdatingChecksum(network, load<u32>(entry, CONNECTION_VIRTUAL));
+    setIpv4DestinationUpdatingChecksum(network, load<u32>(entry, CONNECTION_CLIENT));
+  } else {
+    setIpv6Source(network, wide(index) + WIDE_VIRTUAL);
+    setIpv6Destination(network, wide(index) + WIDE_CLIENT);
+  }
+}

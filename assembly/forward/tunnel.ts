@@ -1,0 +1,228 @@
+// Tunnels: an outer header in front of the packet, in the headroom of its own frame: IPIP, GRE and
+// GUE over IPv4 or IPv6, carrying IPv4 or IPv6 (ip_vs_tunnel_xmit, ip_vs_tunnel_xmit_v6).
+//
+//   | Ethernet | outer IP | UDP + GUE, or GRE, or nothing | the client's packet, one hop older |
+
+import {
+  FAMILY_IPV4,
+  FAMILY_IPV6,
+  PROTOCOL_GRE,
+  PROTOCOL_IPIP,
+  PROTOCOL_IPV6,
+  PROTOCOL_UDP,
+  TUNNEL_CHECKSUM,
+  TUNNEL_GRE,
+  TUNNEL_GUE,
+  TUNNEL_NO_CHECKSUM,
+} from '../shared/codes.ts';
+import { DROP_PACKET_TOO_BIG } from '../shared/counters.ts';
+import {
+  CONNECTION_DESTINATION_ID,
+  DESTINATION_STATE_PATH_MTU,
+  DESTINATION_STATE_PATH_MTU_EXPIRES,
+  DESTINATION_TUNNEL_FLAGS,
+  DESTINATION_TUNNEL_PORT,
+  DESTINATION_TUNNEL_TYPE,
+  PACKET_FAMILY,
+  PACKET_HASH,
+  PACKET_IP_LENGTH,
+  PACKET_NETWORK,
+  PORT_IPV4,
+  PORT_IPV6,
+  SYSCTL_PMTU_DISC,
+} from '../shared/layout.ts';
+import { destinationAddress, destinationFamily, fitsMtu } from '../hops.ts';
+import { nextIdentification } from '../icmp-error.ts';
+import { bank, destination, destinationState, hot, now, port } from '../instance.ts';
+import { hopMtu, hopPort } from '../route.ts';
+import { drop } from '../transmit.ts';
+import { pseudoHeaderSumIpv4, pseudoHeaderSumIpv6 } from '../wire/checksum.ts';
+import { ETHERNET_TYPE_IPV4_BE, ETHERNET_TYPE_IPV6_BE } from '../wire/ethernet.ts';
+import { GRE_SIZE, GRE_SIZE_WITH_CHECKSUM, buildGre, buildGreFillingChecksum } from '../wire/gre.ts';
+import { GUE_SIZE, buildGue } from '../wire/gue.ts';
+import {
+  IPV4_DONT_FRAGMENT_BE,
+  IPV4_SIZE,
+  fillIpv4Checksum,
+  ipv4FragmentFieldBe,
+  ipv4TimeToLive,
+  ipv4TypeOfService,
+  setIpv4DestinationBe,
+  setIpv4FragmentFieldBe,
+  setIpv4HeaderLength,
+  setIpv4IdentificationBe,
+  setIpv4Protocol,
+  setIpv4SourceBe,
+  setIpv4TimeToLive,
+  setIpv4TotalLength,
+  setIpv4TypeOfService,
+} from '../wire/ipv4.ts';
+import {
+  ipv6DestinationAt,
+  IPV6_SIZE,
+  ipv6SourceAt,
+  ipv6HopLimit,
+  ipv6TrafficClass,
+  setIpv6Destination,
+  setIpv6HopLimit,
+  setIpv6NextHeader,
+  setIpv6PayloadLength,
+  setIpv6Source,
+  setIpv6VersionClassFlow,
+} from '../wire/ipv6.ts';
+import {
+  UDP_SIZE,
+  fillUdpChecksum,
+  setUdpChecksumBe,
+  setUdpDestinationPortBe,
+  setUdpLength,
+  setUdpSourcePortBe,
+} from '../wire/udp.ts';
+
+/** Least MTU a tunnel may leave to the packet inside. */
+const TUNNEL_MTU_MIN_IPV4: i32 = 68;
+const TUNNEL_MTU_MIN_IPV6: i32 = 1280;
+/** GUE's source ports: the kernel's default ip_local_port_range, which udp_flow_src_port uses. */
+const FLOW_PORT_FIRST: u32 = 32768;
+const FLOW_PORTS: u32 = 60999 - 32768;
+
+const ECN_MASK: u32 = 3;
+const ECN_CONGESTION: u32 = 3;
+const ECN_CAPABLE_0: u32 = 2;
+
+/** Bytes between the outer IP header and the client's packet. */
+function shimLength(config: usize): u32 {
+  const type = <u32>load<u8>(config, DESTINATION_TUNNEL_TYPE);
+  if (type == TUNNEL_GUE) return UDP_SIZE + GUE_SIZE;
+  if (type == TUNNEL_GRE) return greLength(config);
+  return 0;
+}
+
+function greLength(config: usize): u32 {
+  const sums = (<u32>load<u8>(config, DESTINATION_TUNNEL_FLAGS) & TUNNEL_CHECKSUM) != 0;
+  return sums ? GRE_SIZE_WITH_CHECKSUM : GRE_SIZE;
+}
+
+/** MTU of the way to a tunnel's end: the port's, or a smaller one that an error has told us. */
+export function wayMtu(destinationId: u32, hop: u32): u32 {
+  const mtu = hopMtu(hop);
+  const state = destinationState(destinationId);
+  const learned = load<u32>(state, DESTINATION_STATE_PATH_MTU);
+  if (!learned || learned >= mtu) return mtu;
+  return <i32>(load<u32>(state, DESTINATION_STATE_PATH_MTU_EXPIRES) - now) > 0 ? learned : mtu;
+}
+
+/** ECN of the outer header: the inner one's, but congestion experienced stays inside (RFC 3168 9.1.1). */
+// @ts-ignore: decorator
+@inline
+function outerTypeOfService(inner: u32): u32 {
+  if ((inner & ECN_MASK) == ECN_CONGESTION) return (inner & ~ECN_MASK) | ECN_CAPABLE_0;
+  return inner;
+}
+
+/** Writes UDP and GUE at `at`, `length` bytes with what they carry; the checksum comes last. */
+function buildGueTunnel(at: usize, config: usize, inner: u32, length: u32, hash: u32): void {
+  buildGue(at + UDP_SIZE, inner);
+  const flow = FLOW_PORT_FIRST + <u32>((<u64>hash * FLOW_PORTS) >> 32);
+  setUdpSourcePortBe(at, <u32>bswap<u16>(<u16>flow));
+  setUdpDestinationPortBe(at, load<u16>(config, DESTINATION_TUNNEL_PORT));
+  setUdpLength(at, length);
+  setUdpChecksumBe(at, 0);
+}
+
+/** Writes what stands between the headers; returns the outer header's protocol. */
+function buildShim(packet: usize, config: usize, at: usize, inner: u32, length: u32): u32 {
+  const type = <u32>load<u8>(config, DESTINATION_TUNNEL_TYPE);
+  if (type == TUNNEL_GUE) {
+    buildGueTunnel(at, config, inner, length, load<u32>(packet, PACKET_HASH));
+    return PROTOCOL_UDP;
+  }
+  if (type == TUNNEL_GRE) {
+    const carried = inner == PROTOCOL_IPIP ? ETHERNET_TYPE_IPV4_BE : ETHERNET_TYPE_IPV6_BE;
+    if (greLength(config) == GRE_SIZE) buildGre(at, carried);
+    else buildGreFillingChecksum(at, carried, length);
+    return PROTOCOL_GRE;
+  }
+  return inner;
+}
+
+function buildOuter4(at: usize, index: u32, hop: u32, protocol: u32, total: u32, inner: usize): void {
+  const isIpv4 = load<u8>(inner) >> 4 == 4;
+  const typeOfService = isIpv4 ? ipv4TypeOfService(inner) : ipv6TrafficClass(inner);
+  let fragmentField: u32 = 0;
+  if (isIpv4 && load<u32>(bank, SYSCTL_PMTU_DISC)) {
+    fragmentField = ipv4FragmentFieldBe(inner) & IPV4_DONT_FRAGMENT_BE;
+  }
+  setIpv4HeaderLength(at, IPV4_SIZE);
+  setIpv4TypeOfService(at, outerTypeOfService(typeOfService));
+  setIpv4TotalLength(at, total);
+  setIpv4IdentificationBe(at, fragmentField ? 0 : nextIdentification());
+  setIpv4FragmentFieldBe(at, fragmentField);
+  setIpv4TimeToLive(at, isIpv4 ? ipv4TimeToLive(inner) : ipv6HopLimit(inner));
+  setIpv4Protocol(at, protocol);
+  setIpv4SourceBe(at, load<u32>(port(hopPort(hop)) + PORT_IPV4));
+  setIpv4DestinationBe(at, load<u32>(destinationAddress(index)));
+  fillIpv4Checksum(at, IPV4_SIZE);
+}
+
+function buildOuter6(at: usize, index: u32, hop: u32, protocol: u32, total: u32, inner: usize): void {
+  const isIpv4 = load<u8>(inner) >> 4 == 4;
+  const trafficClass = isIpv4 ? ipv4TypeOfService(inner) : ipv6TrafficClass(inner);
+  setIpv6VersionClassFlow(at, outerTypeOfService(trafficClass), 0);
+  setIpv6PayloadLength(at, total - IPV6_SIZE);
+  setIpv6NextHeader(at, protocol);
+  setIpv6HopLimit(at, isIpv4 ? ipv4TimeToLive(inner) : ipv6HopLimit(inner));
+  setIpv6Source(at, port(hopPort(hop)) + PORT_IPV6);
+  setIpv6Destination(at, destinationAddress(index));
+}
+
+/** GUE with a checksum: over the pseudo-header of the outer addresses, once these are written. */
+function fillGueChecksum(config: usize, outer: usize, at: usize, family: u32, length: u32): void {
+  if (load<u8>(config, DESTINATION_TUNNEL_TYPE) != <u8>TUNNEL_GUE) return;
+  if (load<u8>(config, DESTINATION_TUNNEL_FLAGS) == <u8>TUNNEL_NO_CHECKSUM) return;
+  const pseudo =
+    family == FAMILY_IPV4
+      ? pseudoHeaderSumIpv4(load<u32>(outer, 12), load<u32>(outer, 16), PROTOCOL_UDP, length)
+      : pseudoHeaderSumIpv6(ipv6SourceAt(outer), ipv6DestinationAt(outer), PROTOCOL_UDP, length);
+  fillUdpChecksum(at, length, pseudo);
+}
+
+/**
+ * Puts the tunnel's headers in front of a packet whose time to live is decremented already.
+ * @returns the outer header's family, or 0 when the packet was dropped (too big)
+ */
+export function encapsulate(packet: usize, index: u32, hop: u32): u32 {
+  const entry = hot(index);
+  const destinationId = load<u32>(entry, CONNECTION_DESTINATION_ID);
+  const config = destination(destinationId);
+  const family = destinationFamily(entry);
+  const outerLength: u32 = family == FAMILY_IPV4 ? IPV4_SIZE : IPV6_SIZE;
+  const shim = shimLength(config);
+  const mtu = <i32>wayMtu(destinationId, hop) - <i32>(outerLength + shim);
+  if (mtu < (family == FAMILY_IPV4 ? TUNNEL_MTU_MIN_IPV4 : TUNNEL_MTU_MIN_IPV6)) {
+    drop(packet, DROP_PACKET_TOO_BIG);
+    return 0;
+  }
+  const isIpv4 = load<u8>(packet, PACKET_FAMILY) == <u8>FAMILY_IPV4;
+  const mayCut = isIpv4 && !load<u32>(bank, SYSCTL_PMTU_DISC);
+  if (!mayCut && !fitsMtu(packet, mtu)) return 0;
+
+  const inner = <usize>load<u32>(packet, PACKET_NETWORK);
+  const length = load<u32>(packet, PACKET_IP_LENGTH);
+  const shimAt = inner - shim;
+  const outer = shimAt - outerLength;
+  const carried = isIpv4 ? PROTOCOL_IPIP : PROTOCOL_IPV6;
+  const protocol = buildShim(packet, config, shimAt, carried, length + shim);
+  const total = outerLength + shim + length;
+  if (family == FAMILY_IPV4) buildOuter4(outer, index, hop, protocol, total, inner);
+  else buildOuter6(outer, index, hop, protocol, total, inner);
+  fillGueChecksum(config, outer, shimAt, family, length + shim);
+  store<u32>(packet, <u32>outer, PACKET_NETWORK);
+  store<u32>(packet, total, PACKET_IP_LENGTH);
+  return family;
+}
+
+/** Family of an outer header by its first byte. */
+export function familyOf(network: usize): u32 {
+  return load<u8>(network) >> 4 == 4 ? FAMILY_IPV4 : FAMILY_IPV6;
+}
