@@ -11,10 +11,11 @@ import {
   readdirSync,
   readFileSync,
   renameSync,
+  rmSync,
   statSync,
   utimesSync,
 } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -122,21 +123,23 @@ function newestSource(): number {
   return Math.max(...files.map((file) => statSync(file).mtimeMs));
 }
 
-/** Into a file of its own first: several test processes may find the same build stale at once. */
+/** In a folder of its own first: several test processes may find the same build stale at once. */
 function compile(name: BuildName, path: string): void {
-  const probe = name.startsWith('probe-');
+  const configuration = name.startsWith('probe-') ? 'asconfig.probe.json' : 'asconfig.json';
   const target = name.replace('probe-', '');
   const started = Date.now() / 1000;
-  const temporary = path.replace(/\.wasm$/, `.${process.pid}.tmp.wasm`);
-  mkdirSync(dirname(path), { recursive: true });
-  const options = ['--config', probe ? 'asconfig.probe.json' : 'asconfig.json', '--target', target];
-  const run = spawnSync(process.execPath, [COMPILER, ...options, '--outFile', temporary], {
-    cwd: ROOT,
-    encoding: 'utf8',
-  });
-  if (run.status !== 0) throw new Error(`asc ${name}:\n${run.stdout}${run.stderr}`);
+  const folder = join(dirname(path), `${name}.${process.pid}`);
+  const temporary = join(folder, basename(path));
+  mkdirSync(folder, { recursive: true });
+  const options = ['--config', configuration, '--target', target, '--outFile', temporary];
+  const run = spawnSync(process.execPath, [COMPILER, ...options], { cwd: ROOT, encoding: 'utf8' });
+  if (run.status !== 0) {
+    rmSync(folder, { recursive: true });
+    throw new Error(`asc ${name}:\n${run.stdout}${run.stderr}`);
+  }
   utimesSync(temporary, started, started);
-  renameSync(temporary, path);
+  for (const file of readdirSync(folder)) renameSync(join(folder, file), join(dirname(path), file));
+  rmSync(folder, { recursive: true });
 }
 
 /** Bytes of so many WASM pages. */
