@@ -9,7 +9,6 @@ import {
   TCP_STATES,
 } from '../../assembly/shared/codes.ts';
 import {
-  COLD_ARMED,
   COLD_SIDE,
   CONNECTION_CLIENT,
   CONNECTION_CLIENT_PORT,
@@ -174,14 +173,12 @@ export function stateName(protocol: number, state: number): string {
 
 /** Whole seconds until the timer is due; 0 when it is overdue and only late. */
 function secondsLeft(memory: DataPlaneMemory, index: number, state: number, now: number): number {
+  if ((state & STATE_EXPIRING) !== 0) return 0;
   const hot = memory.hot(index);
-  const hasOwnTimer = (state & (STATE_TEMPLATE | STATE_EXPIRING)) !== 0;
-  const armed = hasOwnTimer
-    ? memory.u32[(memory.cold(index) + COLD_ARMED) >>> 2]
-    : memory.u32[(hot + CONNECTION_LAST_SEEN) >>> 2];
+  const lastSeen = memory.u32[(hot + CONNECTION_LAST_SEEN) >>> 2];
   const timeout = memory.u32[(hot + CONNECTION_TIMEOUT) >>> 2];
   // Ticks wrap after 497 days: the difference is what counts.
-  const left = (armed + timeout - now) | 0;
+  const left = (lastSeen + timeout - now) | 0;
   return left <= 0 ? 0 : Math.floor(left / TICKS_PER_SECOND);
 }
 
