@@ -1,5 +1,6 @@
-// A service's destinations as `pick` sees them: the published list and tables, and the running state
-// of each destination. Every function is a load or two; indices count u32 words of linear memory.
+// A service's destinations as `pick` sees them: the published list and tables, and the running
+// state of each destination. Every function is a load or two; indices count u32 words of linear
+// memory.
 
 import { DESTINATION_AVAILABLE, DESTINATION_OVERLOAD } from '../../assembly/shared/codes.ts';
 import {

@@ -1,7 +1,7 @@
-// lblcr: connections to one destination address stay with a set of destinations, the least loaded of
-// them first. A destination joins the set when the set's best is gone or busy while another idles; a
-// set that has not changed for lblcr_expiration loses its most loaded one.
-// Linux: net/netfilter/ipvs/ip_vs_lblcr.c.
+// lblcr: connections to one destination address stay with a set of destinations, the least loaded
+// of them first. A destination joins the set when the set's best is gone or busy while another
+// idles; a set that has not changed for lblcr_expiration loses its most loaded one. Linux:
+// net/netfilter/ipvs/ip_vs_lblcr.c.
 
 import { SCHEDULE_NONE, SCHEDULER_LBLCR } from '../../assembly/shared/codes.ts';
 import {

@@ -6,9 +6,9 @@
 //   entry -> continuation -> ...                          members 6 and on, through LOCALITY_MORE
 //
 // The lowest bits keep services apart; the highest are the kernel's own bucket, so that collection
-// visits a service's entries in the kernel's order. One lock guards the whole region: buckets and the
-// free list belong to all services. Whatever is linked is complete before it is linked, so a worker
-// that dies inside the lock loses a record at worst. Each member counts in its destination's
+// visits a service's entries in the kernel's order. One lock guards the whole region: buckets and
+// the free list belong to all services. Whatever is linked is complete before it is linked, so a
+// worker that dies inside the lock loses a record at worst. Each member counts in its destination's
 // references: its id is not given away while a cache names it.
 
 import {

@@ -1,6 +1,6 @@
-// Collection of stale entries from the caches of lblc and lblcr, on the host's thread. Once a minute
-// a cache of more than 16384 entries loses some that were idle for 6 minutes; after 29 minutes
-// without that, a cache loses all that were idle for lblc_expiration or lblcr_expiration.
+// Collection of stale entries from the caches of lblc and lblcr, on the host's thread. Once a
+// minute a cache of more than 16384 entries loses some that were idle for 6 minutes; after 29
+// minutes without that, a cache loses all that were idle for lblc_expiration or lblcr_expiration.
 // Linux: ip_vs_lblc_check_expire() in net/netfilter/ipvs/ip_vs_lblc.c, and lblcr's.
 
 import { SCHEDULER_LBLC } from '../../assembly/shared/codes.ts';
@@ -77,7 +77,7 @@ function collectService(
   }
 }
 
-/** Goes round the buckets, from where the last collection stopped, until `goal` entries are gone. */
+/** Goes round the buckets, on from where the last collection stopped, until `goal` entries went. */
 function collectBuckets(
   memory: DataPlaneMemory,
   service: number,

@@ -1,7 +1,7 @@
 // mh: Maglev hashing. Each destination has its own permutation of the table's 4093 slots; in turns,
 // newest first, it takes the next free slots of it, as many as its weight is worth. The client's
-// address names the slot, with mh-port its port too; with mh-fallback a client of a destination that
-// takes no connections is sent elsewhere. Linux: net/netfilter/ipvs/ip_vs_mh.c.
+// address names the slot, with mh-port its port too; with mh-fallback a client of a destination
+// that takes no connections is sent elsewhere. Linux: net/netfilter/ipvs/ip_vs_mh.c.
 //
 // Slots go by the last weight that was not 0: quiescing a destination moves nobody else's clients.
 
@@ -30,7 +30,7 @@ export const maglev: Scheduler = { name: 'mh', code: SCHEDULER_MH, pick, change 
 
 const MH_FALLBACK = SERVICE_SCHED1;
 const MH_PORT = SERVICE_SCHED2;
-/** Keys of the hashes that give a slot (of a client, or the first of a destination) and a stride. */
+/** Keys of the hashes for a slot (a client's, or a destination's first) and for a stride. */
 const SLOT_KEY = 2654435761;
 const STRIDE_KEY = 2654446892;
 /** Turns are cut to this many bits (CONFIG_IP_VS_MH_TAB_INDEX / 2). */

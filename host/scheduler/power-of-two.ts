@@ -1,6 +1,6 @@
 // twos: the power of two choices. Two destinations are drawn at random, by weight, and the one with
-// less overhead for its weight is chosen, the first of equals. Linux: net/netfilter/ipvs/ip_vs_twos.c
-// (which compares in 32 bits; here the comparison cannot overflow).
+// less overhead for its weight is chosen, the first of equals. Linux:
+// net/netfilter/ipvs/ip_vs_twos.c (which compares in 32 bits; here the comparison cannot overflow).
 
 import { SCHEDULE_NONE, SCHEDULER_TWOS } from '../../assembly/shared/codes.ts';
 import { SERVICE_STATE_CURSOR, WORKER_RANDOM } from '../../assembly/shared/layout.ts';

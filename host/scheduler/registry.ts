@@ -43,7 +43,7 @@ export function schedulerByName(name: string): Scheduler | undefined {
   return BY_NAME.get(name);
 }
 
-/** The scheduler of a SCHEDULER_* code, or undefined. One array read: workers ask per connection. */
+/** The scheduler of a SCHEDULER_* code, or undefined. Workers ask per connection. */
 export function schedulerByCode(code: number): Scheduler | undefined {
   return BY_CODE[code];
 }

@@ -9,7 +9,7 @@ export interface SchedulerTables {
   readonly memory: DataPlaneMemory;
   /** Start of the bank this worker has adopted. */
   readonly bank: number;
-  /** Start of the block of the worker that picks: its clock and random state; 0 when there is none. */
+  /** Start of the picking worker's block (clock, random state); 0 when there is none. */
   readonly worker: number;
 }
 

@@ -1,12 +1,12 @@
-// Spin locks in shared memory for the schedulers that move a cursor or change a cache. They are held
-// for well under a microsecond. A locked word names its holder, so that the host can release what a
-// dead worker held and nothing else.
+// Spin locks in shared memory for the schedulers that move a cursor or change a cache. They are
+// held for well under a microsecond. A locked word names its holder, so that the host can release
+// what a dead worker held and nothing else.
 
 import { WORKER_HELD_LOCK } from '../../assembly/shared/layout.ts';
 import type { DataPlaneMemory } from '../memory/data-plane-memory.ts';
 
-/** Holder of a lock that the host's own thread takes: no worker's block starts here. */
-const HOST = 1;
+/** The host's own thread as a holder: no worker's block, nor the module's 1. */
+const HOST = 2;
 /** Attempts before the thread sleeps: the holder may have lost its CPU to us. */
 const ATTEMPTS = 1000;
 const SLEEP_MILLISECONDS = 1;

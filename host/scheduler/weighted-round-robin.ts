@@ -1,6 +1,6 @@
-// wrr: rounds over the list, newest first, at a falling weight level: at level L each destination of
-// weight L or more is chosen once. Levels fall by the greatest common divisor of the weights from
-// the greatest weight (less the divisor, plus 1) to 1. Linux: net/netfilter/ipvs/ip_vs_wrr.c.
+// wrr: rounds over the list, newest first, at a falling weight level: at level L each destination
+// of weight L or more is chosen once. Levels fall by the greatest common divisor of the weights
+// from the greatest weight (less the divisor, plus 1) to 1. Linux: net/netfilter/ipvs/ip_vs_wrr.c.
 
 import { SCHEDULE_NONE, SCHEDULER_WRR } from '../../assembly/shared/codes.ts';
 import {

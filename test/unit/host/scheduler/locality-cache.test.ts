@@ -51,7 +51,7 @@ function usedRecords(bed: ServiceBed): number {
   return used;
 }
 
-test('random sets, small and large: members newest first, references and records as counted', () => {
+test('random sets, small and large: newest first, references and records as counted', () => {
   withSeeds(60, (random) => {
     const bed = new ServiceBed(ids, localityBasedReplication);
     const { memory } = bed;
@@ -163,7 +163,7 @@ test('IPv6 addresses that fold to the same bucket: told apart', () => {
   expect(bed.pick({ destination: address })).toBe(one.id);
 });
 
-test('a deleted destination: passed over while it is gone, and serving its addresses again after', () => {
+test('a deleted destination: passed over while it is gone, serving again when it is back', () => {
   const bed = new ServiceBed(ids, localityBasedReplication);
   const [older, newer] = [bed.add(1), bed.add(1)];
   const destination = ipv4('203.0.113.9');
