@@ -8,7 +8,7 @@ import {
   FORWARD_NAT,
   FORWARD_TUNNEL,
 } from './shared/codes.ts';
-import { DROP_HELPER } from './shared/counters.ts';
+import { DROP_HELPER, DROP_NO_ROUTE } from './shared/counters.ts';
 import {
   CONNECTION_STATE,
   PACKET_DESTINATION,
@@ -25,6 +25,7 @@ import { encapsulate } from './forward/tunnel.ts';
 import { ftpFromServer, ftpFromClient } from './ftp.ts';
 import {
   decrementTimeToLive,
+  destinationAddress,
   dropUnroutable,
   fitsMtu,
   hopIn,
@@ -32,7 +33,7 @@ import {
   lastsAnotherHop,
 } from './hops.ts';
 import { hot } from './instance.ts';
-import { HOP_LOCAL, HOP_MAX, hopMtu, resolve } from './route.ts';
+import { HOP_LOCAL, HOP_MAX, hopMtu, isLoopback, resolve } from './route.ts';
 import { drop, pass, transmit } from './transmit.ts';
 
 /** Client to server, by the connection's forwarding method (cp->packet_xmit). */
@@ -87,7 +88,14 @@ function translateIn(packet: usize, index: u32, state: u32): bool {
 
 /** The destination is the director itself: its stack gets the packet, translated for NAT. */
 function deliverLocally(packet: usize, index: u32, method: u32): void {
-  if (method == FORWARD_NAT) rewriteToDestination(packet, index);
+  if (method == FORWARD_NAT) {
+    // What comes from outside must not reach a loopback address.
+    if (isLoopback(load<u8>(packet, PACKET_FAMILY), destinationAddress(index))) {
+      drop(packet, DROP_NO_ROUTE);
+      return;
+    }
+    rewriteToDestination(packet, index);
+  }
   pass(packet);
 }
 

@@ -4,6 +4,7 @@
 import { FAMILY_IPV4, FAMILY_IPV6, PROTOCOL_ICMP, PROTOCOL_ICMPV6 } from './shared/codes.ts';
 import { COUNTER_ICMP_SENT, DROP_NO_FREE_FRAME } from './shared/counters.ts';
 import {
+  PACKET_DESTINATION,
   PACKET_FAMILY,
   PACKET_FRAGMENT_LATER,
   PACKET_FLAGS,
@@ -11,6 +12,7 @@ import {
   PACKET_IP_LENGTH,
   PACKET_NETWORK,
   PACKET_SOURCE,
+  PACKET_TO_LOCAL,
   PORT_IPV4,
   PORT_IPV6,
   WORKER_IDENTIFICATION,
@@ -18,6 +20,7 @@ import {
 import { FRAME_HEADROOM } from './shared/limits.ts';
 import { count } from './counters.ts';
 import { port, worker } from './instance.ts';
+import { noteOwnError } from './own-output.ts';
 import { takeFrame } from './ring.ts';
 import { HOP_MAX, hopMtu, hopPort, localFlags, provokeHop, reachable, resolve } from './route.ts';
 import { sendFrame } from './transmit.ts';
@@ -113,6 +116,14 @@ function errorSource(family: u32, meant: usize, hop: u32): usize {
 export function sendError(packet: usize, type: u32, code: u32, rest: u32): void {
   if (load<u16>(packet, PACKET_FLAGS) & <u16>(PACKET_FRAGMENT_LATER | PACKET_ICMP_ERROR)) return;
   const family = <u32>load<u8>(packet, PACKET_FAMILY);
+  // The kernel sends no ICMP from an address that is only made local by a mark's route.
+  if (
+    family == FAMILY_IPV4 &&
+    load<u16>(packet, PACKET_FLAGS) & <u16>PACKET_TO_LOCAL &&
+    localFlags(family, packet + PACKET_DESTINATION) < 0
+  ) {
+    return;
+  }
   const quoted = load<u32>(packet, PACKET_NETWORK);
   sendErrorAbout(family, packet + PACKET_SOURCE, quoted, load<u32>(packet, PACKET_IP_LENGTH), type, code, rest);
 }
@@ -145,6 +156,7 @@ export function sendErrorAbout(
     family == FAMILY_IPV4
       ? buildError4(network, source, receiver, quoted, length, type, code, rest, hopMtu(hop))
       : buildError6(network, source, receiver, quoted, length, type, code, rest);
+  noteOwnError(family, quoted, length, total);
   if (sendFrame(network, total, family, hop)) count(COUNTER_ICMP_SENT);
 }
 

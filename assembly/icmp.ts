@@ -80,7 +80,7 @@ import { parseQuoted, pseudoHeaderSum, transportLength } from './parse.ts';
 import { HOP_LOCAL, HOP_MAX, hopMtu } from './route.ts';
 import { SCHEDULE_PASS, tryToSchedule } from './schedule.ts';
 import { drop, pass, transmit } from './transmit.ts';
-import { pseudoHeaderSumIpv6 } from './wire/checksum.ts';
+import { checksumNeverZero, pseudoHeaderSumIpv6 } from './wire/checksum.ts';
 import { ETHERNET_TYPE_IPV4_BE } from './wire/ethernet.ts';
 import { GRE_FLAG_CHECKSUM_BE, greFlagsBe, greHeaderLength, greTypeBe } from './wire/gre.ts';
 import { GUE_SIZE, gueHeaderLength, gueIsControl, gueProtocol, gueVersion } from './wire/gue.ts';
@@ -91,11 +91,13 @@ import {
   ICMP_TIME_EXCEEDED,
   ICMP_UNREACHABLE,
   fillIcmpChecksum,
+  icmpChecksumBe,
   icmpChecksumIsSound,
   icmpCode,
   icmpNextHopMtu,
   icmpRest,
   icmpType,
+  setIcmpChecksumBe,
 } from './wire/icmp.ts';
 import {
   IPV4_SIZE,
@@ -144,7 +146,7 @@ function exchange64(a: usize, b: usize): void {
 }
 
 /** Exchanges the ends of a record: the quoted packet, seen as its answer. */
-function invert(packet: usize): void {
+export function invert(packet: usize): void {
   exchange64(packet + PACKET_SOURCE, packet + PACKET_DESTINATION);
   exchange64(packet + PACKET_SOURCE + 8, packet + PACKET_DESTINATION + 8);
   const port = load<u16>(packet, PACKET_SOURCE_PORT);
@@ -362,6 +364,8 @@ function rewriteError(
   if (ports && quotedSource) store<u16>(transport, <u16>quotedSourcePort);
   if (ports && quotedTarget) store<u16>(transport + 2, <u16>quotedTargetPort);
   fillIcmpChecksum(message, length, pseudo);
+  // The kernel leaves ICMPv6's to the last moment, where its rule for UDP holds: never zero.
+  if (pseudo) setIcmpChecksumBe(message, checksumNeverZero(icmpChecksumBe(message)));
 }
 
 /** The type of tunnel that a quoted outer header belongs to, and where the client's packet begins. */

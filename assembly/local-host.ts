@@ -29,6 +29,7 @@ import { FRAME_HEADROOM } from './shared/limits.ts';
 import { count } from './counters.ts';
 import { buildIpv4, buildIpv6, sendPortUnreachable } from './icmp-error.ts';
 import { transportLength } from './parse.ts';
+import { noteOwnReset } from './own-output.ts';
 import { takeFrame } from './ring.ts';
 import { HOP_MAX, reachable, resolve } from './route.ts';
 import { drop, sendFrame } from './transmit.ts';
@@ -136,5 +137,6 @@ function sendReset(packet: usize): void {
     pseudo = pseudoHeaderSumIpv6(ipv6SourceAt(network), ipv6DestinationAt(network), PROTOCOL_TCP, TCP_SIZE);
   }
   fillTcpChecksum(segment, TCP_SIZE, pseudo);
+  noteOwnReset(packet, headerLength + TCP_SIZE);
   if (sendFrame(network, headerLength + TCP_SIZE, family, hop)) count(COUNTER_RESETS_SENT);
 }

@@ -123,6 +123,8 @@ import { UDP_CHECKSUM, udpIsWhole } from './wire/udp.ts';
 
 /** What every first fragment and every quoted packet has of its transport header at least. */
 const TRANSPORT_BYTES_MIN: u32 = 8;
+/** A quoted packet names its connection by its ports, which is all that IPVS asks for. */
+const QUOTED_TRANSPORT_BYTES_MIN: u32 = 4;
 /** TCP's flags are the header's 14th byte. */
 const TCP_BYTES_WITH_FLAGS: u32 = 14;
 
@@ -167,7 +169,7 @@ export function parse(packet: usize, at: usize, length: u32, port: u8): void {
  * Parses the packet that an ICMP error quotes, at `innerAt`, of which `available` bytes are there,
  * into another record. Only what is there is claimed, whatever the quoted lengths say, some of
  * which a host on the way may have swapped: PACKET_IP_LENGTH is the quote's length. The transport
- * header may be cut down to 8 bytes: the ports are good then, and PACKET_TCP_FLAGS is 0. The IP
+ * header may be cut down to 4 bytes: the ports are good then, and PACKET_TCP_FLAGS is 0. The IP
  * checksum is not verified, because the quoting router has changed it. PACKET_START and
  * PACKET_LENGTH are the quote's too.
  */
@@ -602,7 +604,7 @@ function parseQuotedUpper(
     return;
   }
   const available: u32 = length - headerLength;
-  if (available < TRANSPORT_BYTES_MIN) {
+  if (available < QUOTED_TRANSPORT_BYTES_MIN) {
     refuse(packet, network, 0, tooShortReason(family, protocol));
     return;
   }

@@ -38,6 +38,8 @@ import {
   DESTINATION_STATE_FLAGS,
   DESTINATION_WEIGHT,
   LINK_FILL_OUTSTANDING,
+  LINK_FLAGS,
+  LINK_FROM_HOST,
   LINK_PORT,
   LOCAL_POOL,
   PACKET_CONNECTION,
@@ -60,6 +62,7 @@ import {
   PACKET_SOURCE_PORT,
   PACKET_START,
   PACKET_TCP_FLAGS,
+  PACKET_TO_LOCAL,
   PACKET_VERDICT,
   PORT_FLAGS,
   PORT_MAC,
@@ -93,6 +96,7 @@ import { count, countIn, countOut } from './counters.ts';
 import { forwardIn, forwardOut, forwardRouted } from './forward.ts';
 import { gather } from './fragment-input.ts';
 import { handleIcmp } from './icmp.ts';
+import { decrementTimeToLive, lastsAnotherHop } from './hops.ts';
 import { sendPortUnreachable } from './icmp-error.ts';
 import {
   bank,
@@ -107,6 +111,7 @@ import {
   worker,
 } from './instance.ts';
 import { completePartialChecksum, hasPartialChecksum, parse } from './parse.ts';
+import { handleOwn } from './own-output.ts';
 import { isRealServer } from './real-servers.ts';
 import {
   link,
@@ -178,7 +183,11 @@ function runLink(linkAt: usize): u32 {
   let touched: u32 = 0;
   for (let i: u32 = 0; i < packets; i++) touched += touchEntry(record(i));
   store<u32>(worker, touched, WORKER_TURN_PACKETS);
-  for (let i: u32 = 0; i < packets; i++) handle(record(i));
+  const isHost = (load<u8>(linkAt, LINK_FLAGS) & <u8>LINK_FROM_HOST) != 0;
+  for (let i: u32 = 0; i < packets; i++) {
+    if (isHost) handleOwn(record(i));
+    else handle(record(i));
+  }
   return packets;
 }
 
@@ -234,6 +243,10 @@ export function decide(packet: usize): void {
     store<u32>(packet, mark, PACKET_MARK);
     // A mark leads to the local stack (ip rule fwmark ... local), as LVS set-ups by mark have it.
     if (mark) toLocal = true;
+  }
+  if (toLocal) {
+    const marks = load<u16>(packet, PACKET_FLAGS) | <u16>PACKET_TO_LOCAL;
+    store<u16>(packet, marks, PACKET_FLAGS);
   }
   if (!enabled()) {
     leave(packet, toLocal);
@@ -433,6 +446,11 @@ function handleOut(packet: usize, index: u32): void {
 function handleUnknown(packet: usize, toLocal: bool): void {
   if (!toLocal && answersSip(packet)) return;
   if (load<u32>(bank, SYSCTL_NAT_ICMP_SEND) && isUnknownAnswer(packet)) {
+    // The kernel asks after it has routed the packet, so a foreign one is a hop older by then.
+    if (!toLocal) {
+      if (!lastsAnotherHop(packet)) return;
+      decrementTimeToLive(packet);
+    }
     sendPortUnreachable(packet);
     drop(packet, DROP_NO_DESTINATION);
     return;

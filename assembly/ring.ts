@@ -27,7 +27,7 @@ import {
   WORKER_WAKE_RECEIVE,
   WORKER_WAKE_TRANSMIT,
 } from './shared/layout.ts';
-import { FRAME_SHIFT, FRAME_SIZE } from './shared/limits.ts';
+import { FRAME_SIZE } from './shared/limits.ts';
 import { frames, worker } from './instance.ts';
 
 // @ts-ignore: decorator
@@ -109,15 +109,13 @@ export function takeFrame(): usize {
   const depth = load<u32>(worker, WORKER_FREE_FRAME_COUNT);
   if (!depth) return 0;
   store<u32>(worker, depth - 1, WORKER_FREE_FRAME_COUNT);
-  const number = load<u32>(<usize>load<u32>(worker, WORKER_FREE_FRAMES) + ((<usize>depth - 1) << 2));
-  return frames + (<usize>number << FRAME_SHIFT);
+  return load<u32>(<usize>load<u32>(worker, WORKER_FREE_FRAMES) + ((<usize>depth - 1) << 2));
 }
 
 /** Gives a frame back, by any address inside its chunk. */
 export function freeFrame(at: usize): void {
   const depth = load<u32>(worker, WORKER_FREE_FRAME_COUNT);
-  const number = <u32>((at - frames) >> FRAME_SHIFT);
-  store<u32>(<usize>load<u32>(worker, WORKER_FREE_FRAMES) + (<usize>depth << 2), number);
+  store<u32>(<usize>load<u32>(worker, WORKER_FREE_FRAMES) + (<usize>depth << 2), <u32>chunkOf(at));
   store<u32>(worker, depth + 1, WORKER_FREE_FRAME_COUNT);
 }
 

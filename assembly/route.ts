@@ -157,11 +157,18 @@ export const HOP_NONE: u32 = 0x10000;
 export const HOP_LOCAL: u32 = 0x10001;
 export const HOP_UNRESOLVED: u32 = 0x10002;
 
+/** 127.0.0.0/8 and ::1. */
+export function isLoopback(family: u32, address: usize): bool {
+  if (family == FAMILY_IPV4) return load<u8>(address) == 127;
+  return load<u64>(address) == 0 && load<u64>(address, 8) == 0x0100000000000000;
+}
+
 /**
  * The next hop towards an address: its index, or one of the HOP_* above. `address` is 4 or 16
  * bytes in network order, in memory with 16 readable bytes.
  */
 export function resolve(family: u32, address: usize): u32 {
+  if (localFlags(family, address) >= 0 || isLoopback(family, address)) return HOP_LOCAL;
   const route = findRoute(family, address);
   if (!route) return HOP_NONE;
   const kind = <u32>load<u8>(route, ROUTE_KIND);

@@ -70,6 +70,7 @@ import { lookupTemplate } from './connection-table.ts';
 import { countConnection } from './counters.ts';
 import { bindFtp } from './ftp.ts';
 import { bindLocalEnd } from './forward/full-nat.ts';
+import { invert } from './icmp.ts';
 import { bank, destination, destinationState, hot, service, worker } from './instance.ts';
 import { maskAddress6 } from './route.ts';
 import { FTP_DATA_PORT_BE, FTP_PORT_BE, findService } from './service-table.ts';
@@ -79,6 +80,19 @@ import { findSipTemplate, parseCallId, rememberCallId } from './sip.ts';
 // @ts-ignore: decorator
 @external("host", "schedule")
 declare function schedule(serviceId: u32, packet: u32): u32;
+
+/**
+ * Asks the host for a destination. Schedulers look at the packet as it stands in the frame: what an
+ * ICMP error quotes went the other way, and its record was turned round for the lookup.
+ */
+function choose(serviceId: u32, packet: usize): u32 {
+  const quoted = (load<u16>(packet, PACKET_FLAGS) & <u16>PACKET_ICMP_ERROR) != 0;
+  if (!quoted) return schedule(serviceId, <u32>packet);
+  invert(packet);
+  const chosen = schedule(serviceId, <u32>packet);
+  invert(packet);
+  return chosen;
+}
 
 /** What tryToSchedule answers instead of a connection. */
 export const SCHEDULE_PASS: u32 = 0x80000000;
@@ -143,7 +157,7 @@ export function tryToSchedule(packet: usize): u32 {
   if (!load<u32>(config, SERVICE_MARK) && portBe != load<u16>(config, SERVICE_PORT)) {
     return SCHEDULE_LEAVE;
   }
-  const chosen = schedule(serviceId, <u32>packet);
+  const chosen = choose(serviceId, packet);
   if (!chosen) return SCHEDULE_LEAVE;
   const own = <u32>load<u16>(destination(chosen), DESTINATION_PORT);
   return makeConnection(serviceId, config, packet, chosen, own ? own : portBe, 0);
@@ -231,7 +245,7 @@ function makeTemplate(
   virtual: usize,
   virtualPort: u32,
 ): u32 {
-  const chosen = schedule(serviceId, <u32>packet);
+  const chosen = choose(serviceId, packet);
   if (!chosen) return SCHEDULE_LEAVE;
   const family = <u32>load<u8>(packet, PACKET_FAMILY);
   const portBe = load<u16>(packet, PACKET_DESTINATION_PORT);

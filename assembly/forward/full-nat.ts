@@ -138,17 +138,17 @@ export function rewriteFromLocal(packet: usize, index: u32): void {
   const entry = hot(index);
   const network: usize = load<u32>(packet, PACKET_NETWORK);
   const transport: usize = load<u32>(packet, PACKET_TRANSPORT);
-  if (transport && hasPorts(load<u8>(packet, PACKET_PROTOCOL))) {
-    store<u16>(transport, load<u16>(entry, CONNECTION_LOCAL_PORT));
-    store<u16>(transport + 2, load<u16>(entry, CONNECTION_DESTINATION_PORT));
-    updateTransport(packet, transport, load<u16>(entry, CONNECTION_DELTA_IN));
-  }
   if (load<u8>(packet, PACKET_FAMILY) == <u8>FAMILY_IPV4) {
     setIpv4SourceUpdatingChecksum(network, load<u32>(entry, CONNECTION_LOCAL));
     setIpv4DestinationUpdatingChecksum(network, load<u32>(entry, CONNECTION_DESTINATION));
   } else {
     setIpv6Source(network, wide(index) + WIDE_LOCAL);
     setIpv6Destination(network, wide(index) + WIDE_DESTINATION);
+  }
+  if (transport && hasPorts(load<u8>(packet, PACKET_PROTOCOL))) {
+    store<u16>(transport, load<u16>(entry, CONNECTION_LOCAL_PORT));
+    store<u16>(transport + 2, load<u16>(entry, CONNECTION_DESTINATION_PORT));
+    updateTransport(packet, transport, load<u16>(entry, CONNECTION_DELTA_IN));
   }
 }
 
@@ -157,16 +157,16 @@ export function rewriteToClient(packet: usize, index: u32): void {
   const entry = hot(index);
   const network: usize = load<u32>(packet, PACKET_NETWORK);
   const transport: usize = load<u32>(packet, PACKET_TRANSPORT);
-  if (transport && hasPorts(load<u8>(packet, PACKET_PROTOCOL))) {
-    store<u16>(transport, load<u16>(entry, CONNECTION_VIRTUAL_PORT));
-    store<u16>(transport + 2, load<u16>(entry, CONNECTION_CLIENT_PORT));
-    updateTransport(packet, transport, load<u16>(entry, CONNECTION_DELTA_OUT));
-  }
   if (load<u8>(packet, PACKET_FAMILY) == <u8>FAMILY_IPV4) {
     setIpv4SourceUpdatingChecksum(network, load<u32>(entry, CONNECTION_VIRTUAL));
     setIpv4DestinationUpdatingChecksum(network, load<u32>(entry, CONNECTION_CLIENT));
   } else {
     setIpv6Source(network, wide(index) + WIDE_VIRTUAL);
     setIpv6Destination(network, wide(index) + WIDE_CLIENT);
+  }
+  if (transport && hasPorts(load<u8>(packet, PACKET_PROTOCOL))) {
+    store<u16>(transport, load<u16>(entry, CONNECTION_VIRTUAL_PORT));
+    store<u16>(transport + 2, load<u16>(entry, CONNECTION_CLIENT_PORT));
+    updateTransport(packet, transport, load<u16>(entry, CONNECTION_DELTA_OUT));
   }
 }

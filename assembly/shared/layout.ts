@@ -440,7 +440,7 @@ export const WORKER_LINK_COUNT: u32 = 32;
 /** UMEM of this worker: byte offset, number of frames. */
 export const WORKER_FRAMES: u32 = 36;
 export const WORKER_FRAME_COUNT: u32 = 40;
-/** Stack of free frames: byte offset of the u32 array, and its depth. */
+/** Stack of free frames: byte offset of the u32 array of chunk offsets, and its depth. */
 export const WORKER_FREE_FRAMES: u32 = 44;
 export const WORKER_FREE_FRAME_COUNT: u32 = 48;
 /** Connection entries kept at hand, and those that wait for the other workers. */
@@ -469,6 +469,8 @@ export const WORKER_LINKS: u32 = 256;
 /** Link: one AF_XDP socket (a queue of a port), four rings. */
 export const LINK_PORT: u32 = 0; // u8
 export const LINK_FLAGS: u32 = 1; // u8
+/** The link's frames come from the director's own stack: they are routed out, not in. */
+export const LINK_FROM_HOST: u32 = 1;
 export const LINK_QUEUE: u32 = 2; // u16
 /** Frames given to the kernel through the fill ring and not yet back. */
 export const LINK_FILL_OUTSTANDING: u32 = 4;

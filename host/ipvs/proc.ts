@@ -82,7 +82,7 @@ function serviceLine(service: ServiceEntry): string {
     head = `${protocolName(key.protocol)}  ${endpoint(6, key.address, key.port)} ${scheduler} `;
   } else {
     const where = endpoint(4, key.address, key.port);
-    head = `${protocolName(key.protocol)}  ${where} ${scheduler} ${onePacket}`;
+    head = `${protocolName(key.protocol)}  ${where} ${scheduler} ${onePacket} `;
   }
   if ((flags & SERVICE_PERSISTENT) === 0) return `${head}\n`;
   const ticks = service.persistenceSeconds * TICKS_PER_SECOND;
