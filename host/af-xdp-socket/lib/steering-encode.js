@@ -3,7 +3,14 @@
 // Keys and values are kept as strings of one character per byte, because strings are what a Map
 // compares by content, and comparing is how publish() finds what it has to write.
 
-import { maskTo, parseAddress, parsePrefix } from './address.js';
+import {
+  ADDRESS_LENGTH,
+  IPV4_LENGTH,
+  maskTo,
+  parseAddress,
+  parseIpv4,
+  parsePrefix,
+} from './address.js';
 import { rangeError, requireInteger, requireObject, requireOneOf, typeError } from './arguments.js';
 import {
   constants,
@@ -35,6 +42,8 @@ export const BANK_OFFSETS = {
 };
 export const TABLE_NAMES = Object.keys(BANK_OFFSETS);
 
+const ADDRESS_SUFFIX_IPV4 = '\0\0\0\0';
+const ADDRESS_SUFFIX_IPV6 = String.fromCharCode(constants.KEY_IPV6, 0, 0, 0);
 const PRESENT = '\0'.repeat(mapDefinitions.services.valueLength);
 
 function family(ipv6) {
@@ -45,29 +54,18 @@ function requireProtocol(protocol, name) {
   return requireOneOf(protocol, name, PROTOCOLS);
 }
 
-/**
- * Parses an address once, however many services and servers have it. `name` is a function: with a
- * hundred thousand servers, naming each in case it is wrong takes longer than all the rest.
- */
-function makeAddressCache() {
-  const cache = new Map();
-  return (address, name) => {
-    const known = cache.get(address);
-    if (known !== undefined) return known;
-    const { bytes, ipv6 } = parseAddress(address, name);
-    const key = Buffer.alloc(mapDefinitions.addresses.keyLength);
-    key.set(bytes);
-    key[BANK_OFFSETS.addresses] = family(ipv6);
-    const entry = { text: key.latin1Slice(0, bytes.length), ipv6, key: key.latin1Slice() };
-    // Bytes can be changed by whoever holds them, so only text is remembered.
-    if (typeof address === 'string') cache.set(address, entry);
-    return entry;
-  };
-}
+// The last four bytes of an endpoint's key. There are few different ones.
+const endpointSuffixes = new Map();
+const ENDPOINT_SUFFIXES_MAX = 4096;
 
-function endpointKey(address, protocol, port) {
+function endpointSuffix(protocol, port, ipv6) {
   const number = PROTOCOL_NUMBERS[protocol];
-  return address.text + String.fromCharCode(port >> 8, port & 0xff, number, family(address.ipv6));
+  const index = (port << 9) | (number << 1) | (ipv6 ? 1 : 0);
+  const known = endpointSuffixes.get(index);
+  if (known !== undefined) return known;
+  const suffix = String.fromCharCode(port >> 8, port & 0xff, number, family(ipv6));
+  if (endpointSuffixes.size < ENDPOINT_SUFFIXES_MAX) endpointSuffixes.set(index, suffix);
+  return suffix;
 }
 
 function requireEndpoint(endpoint, name) {
@@ -105,32 +103,72 @@ function requireList(list, name) {
   return list;
 }
 
-/** Collects what each address is. */
-class AddressBook {
-  entries = new Map();
+/** Everything known about one address. */
+function makeAddress(text, ipv6) {
+  return {
+    text,
+    ipv6,
+    flags: 0,
+    serviceProtocols: 0,
+    serverProtocols: 0,
+    guePort: 0,
+    ranges: null,
+  };
+}
 
-  at(key) {
-    let entry = this.entries.get(key);
-    if (entry === undefined) {
-      entry = { flags: 0, serviceProtocols: 0, serverProtocols: 0, guePort: 0, ranges: null };
-      this.entries.set(key, entry);
+/**
+ * Collects what each address is. Written for a hundred thousand of them: an IPv4 address as text,
+ * which has one spelling, is looked up before it is parsed, and names for errors are functions.
+ */
+class AddressBook {
+  #bySpelling = new Map();
+  #byBytes = new Map();
+  #scratch = Buffer.alloc(mapDefinitions.addresses.keyLength);
+
+  at(address, name) {
+    const known = this.#bySpelling.get(address);
+    if (known !== undefined) return known;
+    if (typeof address === 'string' && parseIpv4(address, this.#scratch, 0)) {
+      const made = this.#withBytes(this.#ipv4Text(), false);
+      this.#bySpelling.set(address, made);
+      return made;
     }
-    return entry;
+    const { bytes, ipv6 } = parseAddress(address, name);
+    return this.#withBytes(Buffer.from(bytes).latin1Slice(), ipv6);
+  }
+
+  #ipv4Text() {
+    this.#scratch.fill(0, IPV4_LENGTH);
+    return this.#scratch.latin1Slice(0, ADDRESS_LENGTH);
+  }
+
+  #withBytes(text, ipv6) {
+    const key = text + (ipv6 ? ADDRESS_SUFFIX_IPV6 : ADDRESS_SUFFIX_IPV4);
+    let found = this.#byBytes.get(key);
+    if (found === undefined) {
+      found = makeAddress(text, ipv6);
+      this.#byBytes.set(key, found);
+    }
+    return found;
   }
 
   // Most addresses are one of a few kinds, so most values are made once.
   encode() {
     const table = new Map();
     const plain = new Map();
-    for (const [key, entry] of this.entries) {
+    for (const [key, entry] of this.#byBytes) {
       const { flags, serviceProtocols, serverProtocols } = entry;
       if (entry.ranges !== null || entry.guePort !== 0) {
         table.set(key, encodeAddress(entry));
         continue;
       }
       const kind = (flags << 16) | (serviceProtocols << 8) | serverProtocols;
-      if (!plain.has(kind)) plain.set(kind, encodeAddress(entry));
-      table.set(key, plain.get(kind));
+      let value = plain.get(kind);
+      if (value === undefined) {
+        value = encodeAddress(entry);
+        plain.set(kind, value);
+      }
+      table.set(key, value);
     }
     return table;
   }
@@ -158,14 +196,14 @@ function writeRange(value, at, [first, last]) {
   value.writeUInt16LE(last, at + 2);
 }
 
-function encodeEndpoints(list, name, { addressOf, book, field }) {
+function encodeEndpoints(list, name, { book, field }) {
   const table = new Map();
   for (const [index, endpoint] of requireList(list, name).entries()) {
     if (!isPlainEndpoint(endpoint)) requireEndpoint(endpoint, `${name}[${index}]`);
     const { protocol, port } = endpoint;
-    const address = addressOf(endpoint.address, () => `${name}[${index}].address`);
-    table.set(endpointKey(address, protocol, port), PRESENT);
-    book.at(address.key)[field] |= PROTOCOL_BITS[protocol];
+    const address = book.at(endpoint.address, () => `${name}[${index}].address`);
+    table.set(address.text + endpointSuffix(protocol, port, address.ipv6), PRESENT);
+    address[field] |= PROTOCOL_BITS[protocol];
   }
   return table;
 }
@@ -184,13 +222,13 @@ function joinRanges(ranges) {
   return joined;
 }
 
-function addFullNat(list, { addressOf, book }) {
+function addFullNat(list, book) {
   for (const [index, item] of requireList(list, 'fullNat').entries()) {
     const name = `fullNat[${index}]`;
     requireObject(item, name);
     const ranges = requireList(item.ports, `${name}.ports`);
     for (const [number, range] of ranges.entries()) requireRange(range, `${name}.ports[${number}]`);
-    const entry = book.at(addressOf(item.address, () => `${name}.address`).key);
+    const entry = book.at(item.address, () => `${name}.address`);
     entry.flags |= constants.ADDRESS_FULL_NAT;
     entry.ranges = joinRanges([...(entry.ranges ?? []), ...ranges]);
     if (entry.ranges.length > STEERING_FULL_NAT_RANGES_MAX) {
@@ -201,13 +239,13 @@ function addFullNat(list, { addressOf, book }) {
   }
 }
 
-function addTunnels(list, { addressOf, book }) {
+function addTunnels(list, book) {
   for (const [index, item] of requireList(list, 'tunnels').entries()) {
     const name = `tunnels[${index}]`;
     requireObject(item, name);
     const { guePort = 0 } = item;
     requireInteger(guePort, `${name}.guePort`, 0, PORT_MAX);
-    const entry = book.at(addressOf(item.address, () => `${name}.address`).key);
+    const entry = book.at(item.address, () => `${name}.address`);
     if (guePort !== 0 && entry.guePort !== 0 && guePort !== entry.guePort) {
       throw rangeError(`${name}.guePort: one address can have one GUE port only.`);
     }
@@ -216,10 +254,9 @@ function addTunnels(list, { addressOf, book }) {
   }
 }
 
-function addLocalAddresses(list, { addressOf, book }) {
+function addLocalAddresses(list, book) {
   for (const [index, address] of requireList(list, 'localAddresses').entries()) {
-    book.at(addressOf(address, () => `localAddresses[${index}]`).key).flags |=
-      constants.ADDRESS_LOCAL;
+    book.at(address, () => `localAddresses[${index}]`).flags |= constants.ADDRESS_LOCAL;
   }
 }
 
@@ -311,22 +348,22 @@ function encodeMarks(list) {
 /** @returns {Record<string, Map<string, string>>} by table name: key without bank, to value */
 export function encodeTables(tables) {
   requireObject(tables, 'tables');
-  const context = { addressOf: makeAddressCache(), book: new AddressBook() };
+  const book = new AddressBook();
   const services = encodeEndpoints(tables.services, 'services', {
-    ...context,
+    book,
     field: 'serviceProtocols',
   });
   const realServers = encodeEndpoints(tables.realServers, 'realServers', {
-    ...context,
+    book,
     field: 'serverProtocols',
   });
-  addLocalAddresses(tables.localAddresses, context);
-  addFullNat(tables.fullNat, context);
-  addTunnels(tables.tunnels, context);
+  addLocalAddresses(tables.localAddresses, book);
+  addFullNat(tables.fullNat, book);
+  addTunnels(tables.tunnels, book);
   return {
     services,
     real_servers: realServers,
-    addresses: context.book.encode(),
+    addresses: book.encode(),
     marks: encodeMarks(tables.marks),
   };
 }

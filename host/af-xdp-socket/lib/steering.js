@@ -83,12 +83,20 @@ function difference(before, after) {
   const removed = [];
   const keys = [];
   const values = [];
-  for (const key of before.keys()) if (!after.has(key)) removed.push(key);
+  let kept = 0;
   for (const [key, value] of after) {
-    if (before.get(key) === value) continue;
+    const was = before.get(key);
+    if (was === value) {
+      kept += 1;
+      continue;
+    }
+    if (was !== undefined || before.has(key)) kept += 1;
     keys.push(key);
     values.push(value);
   }
+  // Most publishes only add, change or remove little; then one walk is enough.
+  if (kept === before.size) return { removed, keys, values };
+  for (const key of before.keys()) if (!after.has(key)) removed.push(key);
   return { removed, keys, values };
 }
 
