@@ -22,6 +22,12 @@ export const SOCKET_OPTION: OptionDefinition = {
 /** The commands, in the order in which `--help` lists them. */
 export const COMMANDS: readonly CommandDefinition[] = [
   {
+    name: 'run',
+    summary: 'start the director in the foreground',
+    options: [config],
+    load: async () => (await import('./command-run.ts')).runCommand,
+  },
+  {
     name: 'check',
     summary: 'say everything that is wrong with a configuration file',
     options: [config],

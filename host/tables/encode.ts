@@ -48,6 +48,7 @@ import {
   PORT_IPV6,
   PORT_MAC,
   PORT_MTU,
+  PORT_PARTIAL_CHECKSUMS,
   PORT_SIZE,
   PORT_UP,
   SERVICE_ADDRESS,
@@ -194,7 +195,8 @@ export function encodePorts(
   u8.fill(0, bank + BANK_PORTS, bank + BANK_PORTS + PORTS_MAX * PORT_SIZE);
   for (const port of ports) {
     const at = bank + BANK_PORTS + port.index * PORT_SIZE;
-    u32[(at + PORT_FLAGS) >>> 2] = port.up ? PORT_UP : 0;
+    const partial = port.partialChecksums === true ? PORT_PARTIAL_CHECKSUMS : 0;
+    u32[(at + PORT_FLAGS) >>> 2] = partial | (port.up ? PORT_UP : 0);
     u8.set(port.mac, at + PORT_MAC);
     u32[(at + PORT_MTU) >>> 2] = port.mtu;
     if (port.ipv4 !== undefined) u8.set(addressBytes(port.ipv4), at + PORT_IPV4);

@@ -14,6 +14,8 @@ export interface WorldPort {
   readonly mac: Uint8Array;
   readonly mtu: number;
   readonly up: boolean;
+  /** Frames may come with partial checksums, as those of virtual interfaces do. */
+  readonly partialChecksums?: boolean;
   /** Primary addresses, the sources of the director's own ICMP errors. */
   readonly ipv4?: string;
   readonly ipv6?: string;

@@ -1,0 +1,421 @@
+// A running director: everything put together in the order in which it is started, and taken apart
+// in the reverse one.
+//
+//   memory -> tables and control core -> control socket -> the kernel's world -> configuration
+//   -> steering program attached -> sockets -> workers -> traffic is steered to the sockets: ready
+
+import { readFileSync } from 'node:fs';
+import { readVersion } from '../cli/version.ts';
+import type { Config } from '../config/types.ts';
+import type {
+  DirectorStatus,
+  IpvsadmRequest,
+  IpvsadmResult,
+  PortStatus,
+  ReloadResult,
+} from '../control/api.ts';
+import { ControlError } from '../control/handlers.ts';
+import { createControlServer } from '../control/server.ts';
+import { Control, type ControlChange } from '../ipvs/control.ts';
+import { ipvsadmWithNames, systemLookups } from '../ipvsadm/names.ts';
+import type { Logger } from '../log.ts';
+import type { DataPlaneMemory } from '../memory/data-plane-memory.ts';
+import { schedulerByName } from '../scheduler/registry.ts';
+import { PublishedTables } from '../tables/publish.ts';
+import { DEFAULT_LOCAL_POOL, type PortRange, type World } from '../tables/world.ts';
+import { createClock, monotonicMs } from '../worker/clock.ts';
+import { WorkerPool } from '../worker/pool.ts';
+import { compileWasm } from '../worker/wasm.ts';
+import { KernelWorld } from '../world/kernel-world.ts';
+import { NeighbourKeeper } from '../world/neighbour-keeper.ts';
+import { applyConfig } from './apply.ts';
+import { type ChangeOrigin, logControlChange, logPortChanges, NeighbourEvents } from './events.ts';
+import { Links } from './links.ts';
+import { chooseSizes, createMemory } from './memory.ts';
+import { nextHopTargets } from './next-hop-targets.ts';
+import { countWorkers, dealQueues, type LinkPlan, type Port, resolvePorts } from './ports.ts';
+import { RunningConfig } from './reload.ts';
+import { localPoolOf, markRulesOf } from './rules.ts';
+import { StartError, sentenceOf } from './start-error.ts';
+import { nonZeroCounters, RateMeter, serviceStatuses, usedConnections } from './status.ts';
+import { PortSteering } from './steering.ts';
+import { steeringTables } from './steering-tables.ts';
+
+/** The control core's timers are asked this often: estimator, defence, trash. */
+const CONTROL_TICK_MS = 100;
+/** Neighbours that workers want are looked for this often. */
+const WANTED_CHECK_MS = 20;
+const CONFIRM_CHECK_MS = 1000;
+const MEASURE_MS = 2000;
+
+/** A director that runs. */
+export class Director {
+  readonly #log: Logger;
+  readonly #startedAt = performance.now();
+  readonly #epoch = monotonicMs();
+  readonly #clock = createClock(this.#epoch);
+  readonly #rates = new RateMeter(performance.now());
+  /** What stop() undoes, the last first. */
+  readonly #closers: (() => void | Promise<void>)[] = [];
+  readonly #ports: readonly Port[];
+  readonly #plans: readonly (readonly LinkPlan[])[];
+  readonly #memory: DataPlaneMemory;
+  readonly #control: Control;
+  readonly #running: RunningConfig;
+  readonly #keeper: NeighbourKeeper;
+  readonly #neighbourEvents: NeighbourEvents;
+  #world: KernelWorld | undefined;
+  #steering: PortSteering | undefined;
+  #links: Links | undefined;
+  #pool: WorkerPool | undefined;
+  #origin: ChangeOrigin = 'start';
+  #steeringIsStale = false;
+  #isReady = false;
+  #stopping: Promise<void> | undefined;
+
+  private constructor(config: Config, log: Logger) {
+    this.#log = log;
+    this.#ports = resolvePorts(config.director);
+    const workers = countWorkers(config.director, this.#ports);
+    this.#plans = dealQueues(this.#ports, workers);
+    const links = Math.max(...this.#plans.map(({ length }) => length));
+    const { memory, file } = createMemory(chooseSizes(config, { workers, links }), log);
+    this.#closers.push(() => file.close());
+    this.#memory = memory;
+    const tables = new PublishedTables(memory, { wakeWorkers: () => this.#pool?.wake() });
+    this.#control = new Control({
+      tables,
+      schedulerByName,
+      startMs: this.#clock(),
+      onChange: (change) => this.#onControlChange(change),
+    });
+    const ephemeralPorts = readEphemeralPorts();
+    this.#running = new RunningConfig(config, { control: this.#control, ephemeralPorts });
+    this.#neighbourEvents = new NeighbourEvents(log);
+    this.#keeper = new NeighbourKeeper({
+      nextHops: tables.nextHops,
+      use: (port, address) => this.#world?.useNeighbour(port, address),
+      mtu: (port) => tables.world.ports[port]?.mtu ?? 0,
+      onFull: (error) => log.error({ event: 'neighbours-full', reason: error.message }),
+    });
+  }
+
+  /**
+   * Starts a director and resolves when packets flow.
+   * @throws StartError and others; nothing stays attached then
+   */
+  static async start(config: Config, log: Logger): Promise<Director> {
+    const director = new Director(config, log);
+    try {
+      await director.#start(config);
+      return director;
+    } catch (error) {
+      await director.stop();
+      throw error;
+    }
+  }
+
+  async #start(config: Config): Promise<void> {
+    await this.#openControlSocket(config.director.control);
+    await this.#openWorld();
+    this.#applyConfig(config);
+    const steering = new PortSteering(config, this.#log);
+    this.#closers.push(() => steering.close());
+    this.#steering = steering;
+    this.#publishSteering();
+    for (const port of this.#ports) steering.attach(port);
+    await this.#world!.setPorts(this.#portInterfaces());
+    const links = Links.open(this.#memory, this.#plans);
+    this.#closers.push(() => links.close());
+    this.#links = links;
+    this.#warnAboutQueues();
+    await this.#startWorkers(config, links);
+    steering.setSockets(links.all);
+    this.#startTimers();
+    this.#isReady = true;
+    this.#logReady(config);
+  }
+
+  /** First of all, for it also makes sure that no other director uses the same one. */
+  async #openControlSocket(path: string): Promise<void> {
+    const handle = <Result>(act: () => Result): Result => {
+      if (this.#isReady) return act();
+      throw new ControlError('not-ready', 'the director is starting');
+    };
+    const server = await createControlServer({
+      path,
+      handlers: {
+        status: () => handle(() => this.status()),
+        ipvsadm: (request) => handle(() => this.ipvsadm(request)),
+        reload: ({ config }) => handle(() => this.reload(config)),
+        plan: ({ config }) => handle(() => this.#running.plan(config)),
+      },
+      onError: (error, route) => {
+        this.#log.error({ event: 'control-request-failed', route, reason: sentenceOf(error) });
+      },
+    });
+    this.#closers.push(() => server.close());
+  }
+
+  async #openWorld(): Promise<void> {
+    const world = await KernelWorld.open({
+      ports: this.#portInterfaces(),
+      onWorld: (next) => this.#onWorld(next),
+      onNeighbour: (neighbour) => {
+        this.#keeper.onNeighbour(neighbour);
+        this.#neighbourEvents.onNeighbour(neighbour, this.#ports[neighbour.port].config.name);
+      },
+      onError: (error) => this.#log.warn({ event: 'rtnetlink-failed', reason: sentenceOf(error) }),
+    });
+    this.#closers.push(() => world.close());
+    this.#world = world;
+  }
+
+  /** A virtual interface's peer leaves checksums to it, and so may whoever is behind generic XDP. */
+  #portInterfaces() {
+    return this.#ports.map(({ config, info }) => ({
+      name: config.name,
+      ifindex: info.index,
+      partialChecksums: info.kind !== null || this.#steering?.mode(info.index) === 'generic',
+    }));
+  }
+
+  #applyConfig(config: Config): void {
+    try {
+      applyConfig(config, this.#running.context);
+    } catch (error) {
+      throw new StartError(`the configuration cannot be applied: ${sentenceOf(error)}`, {
+        cause: error,
+      });
+    }
+  }
+
+  async #startWorkers(config: Config, links: Links): Promise<void> {
+    const build = process.env.WVS_WASM === 'debug' ? 'debug' : 'release';
+    const pool = await WorkerPool.start({
+      memory: this.#memory,
+      module: await compileWasm(build),
+      epoch: this.#epoch,
+      links: links.descriptors(),
+      busyPoll: config.director.busyPoll,
+      isZeroCopy: links.isZeroCopy,
+      log: this.#log,
+    });
+    this.#closers.push(() => pool.stop());
+    this.#pool = pool;
+  }
+
+  #startTimers(): void {
+    const every = (milliseconds: number, act: () => void) => {
+      const timer = setInterval(act, milliseconds);
+      this.#closers.push(() => clearInterval(timer));
+    };
+    every(CONTROL_TICK_MS, () => this.#guard(() => this.#control.tick(this.#clock())));
+    every(WANTED_CHECK_MS, () => this.#keeper.drainWanted());
+    every(CONFIRM_CHECK_MS, () => this.#keeper.confirm());
+    every(MEASURE_MS, () => void this.#measure());
+    this.#updateTargets();
+  }
+
+  /** A worker that does not adopt tables in time is restarted by the pool; until then we go on. */
+  #guard(act: () => void): void {
+    try {
+      act();
+    } catch (error) {
+      this.#log.error({ event: 'publish-failed', reason: sentenceOf(error) });
+    }
+  }
+
+  #onControlChange(change: ControlChange): void {
+    if (this.#origin !== 'start') logControlChange(this.#log, change, this.#origin);
+    if (change.kind === 'destination-forgotten' || this.#steeringIsStale) return;
+    this.#steeringIsStale = true;
+    // One publication for all changes of a batch, and after the workers have got them.
+    setImmediate(() => this.#bringSteeringUpToDate());
+  }
+
+  #bringSteeringUpToDate(): void {
+    if (!this.#steeringIsStale) return;
+    this.#steeringIsStale = false;
+    this.#publishSteering();
+    this.#updateTargets();
+  }
+
+  #onWorld(world: World): void {
+    const before = this.#control.tables.world;
+    this.#guard(() => this.#control.setWorld(world));
+    for (const port of logPortChanges(this.#log, before, world)) this.#steering?.refresh(port);
+    this.#publishSteering();
+    this.#updateTargets();
+  }
+
+  #publishSteering(): void {
+    if (this.#steering === undefined) return;
+    const control = this.#control;
+    const { director, marks } = this.#running.config;
+    this.#steering.publish(
+      steeringTables({
+        services: control.services().map((service) => ({
+          service,
+          destinations: control.destinations(service.key),
+        })),
+        marks: markRulesOf(marks),
+        pool: localPoolOf(director, this.#running.context.ephemeralPorts),
+        addresses: control.tables.world.addresses,
+      }),
+    );
+  }
+
+  #updateTargets(): void {
+    if (this.#world === undefined) return;
+    const control = this.#control;
+    const servers = new Set<string>();
+    for (const { key } of control.services()) {
+      for (const entry of control.destinations(key)) servers.add(entry.key.address);
+    }
+    this.#keeper.setTargets(nextHopTargets(this.#memory, control.tables.world, servers));
+  }
+
+  async #measure(): Promise<void> {
+    if (this.#world === undefined || this.#pool === undefined) return;
+    try {
+      const counts = await this.#world.linkCounts();
+      this.#rates.measure(performance.now(), counts, this.#pool.reports());
+    } catch (error) {
+      this.#log.debug({ event: 'ports-not-measured', reason: sentenceOf(error) });
+    }
+  }
+
+  /** What `wvs status` shows. */
+  async status(): Promise<DirectorStatus> {
+    const { config, loadedAt } = this.#running;
+    const names = new Map(config.services.map(({ key, name }) => [key, name]));
+    return {
+      version: readVersion(),
+      pid: process.pid,
+      uptime: Math.floor((performance.now() - this.#startedAt) / 1000),
+      config: {
+        file: config.file,
+        loadedAt: loadedAt.toISOString(),
+        generation: this.#memory.generation(),
+      },
+      connections: {
+        used: usedConnections(this.#memory),
+        capacity: this.#memory.map.sizes.connections,
+      },
+      workers: (this.#pool?.reports() ?? []).map((report) => this.#rates.worker(report)),
+      ports: await this.#portStatuses(),
+      services: serviceStatuses(this.#control, names),
+      counters: nonZeroCounters(this.#memory, this.#steering?.counters() ?? {}),
+    };
+  }
+
+  async #portStatuses(): Promise<PortStatus[]> {
+    const counts = (await this.#world?.linkCounts()) ?? [];
+    return this.#ports.map(({ index, config, info, queues }) => {
+      const isUp = this.#control.tables.world.ports[index]?.up === true;
+      const link = this.#links?.all.find(({ port }) => port.index === index);
+      const copying = link?.socket.zeroCopy === true ? 'zero-copy' : 'copy';
+      return {
+        name: config.name,
+        interface: info.name,
+        link: isUp ? 'up' : 'down',
+        mode: `${this.#steering?.mode(info.index) ?? 'detached'}, ${copying}`,
+        queues,
+        ...this.#rates.port(index, counts[index]),
+      };
+    });
+  }
+
+  /** Runs one command line of ipvsadm. */
+  async ipvsadm(request: IpvsadmRequest): Promise<IpvsadmResult> {
+    const run = await this.#as('ipvsadm', () =>
+      ipvsadmWithNames(request.arguments, this.#control, request.stdin ?? '', systemLookups()),
+    );
+    const { code, stdout, stderr } = run;
+    return { code, stdout, stderr };
+  }
+
+  /** Takes a configuration over, all of it or nothing. */
+  async reload(file?: string): Promise<ReloadResult> {
+    const result = await this.#as('reload', () => this.#running.reload(file));
+    const changes = result.changes.length;
+    this.#log.info(
+      { event: 'reloaded', file: result.file, changes },
+      `configuration ${result.file} taken over, ${changes} changes`,
+    );
+    return result;
+  }
+
+  /** Whoever asked for the change gets the answer when it is in force everywhere. */
+  async #as<Result>(origin: ChangeOrigin, act: () => Promise<Result>): Promise<Result> {
+    this.#origin = origin;
+    try {
+      return await act();
+    } finally {
+      this.#steeringIsStale = true;
+      this.#bringSteeringUpToDate();
+    }
+  }
+
+  #warnAboutQueues(): void {
+    for (const { config, info, queues } of this.#ports) {
+      const available = Math.min(info.rxQueues, info.txQueues);
+      if (queues === available) continue;
+      this.#log.warn(
+        { event: 'queues-unused', port: config.name, queues, available },
+        `port ${config.name} uses ${queues} of ${available} queues: packets on the others pass ` +
+          `to the kernel; run ethtool -L ${info.name} combined ${queues}`,
+      );
+    }
+  }
+
+  #logReady(config: Config): void {
+    this.#origin = 'reload';
+    const servers = config.services.reduce((sum, service) => sum + service.servers.length, 0);
+    this.#log.info(
+      {
+        event: 'ready',
+        workers: this.#plans.length,
+        ports: this.#ports.map(({ config: { name } }) => name),
+        services: config.services.length,
+        servers,
+        connections: config.director.connections,
+        control: config.director.control,
+      },
+      'ready',
+    );
+  }
+
+  /** Takes everything down; packets of the services are the kernel's again. */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#takeDown();
+    return this.#stopping;
+  }
+
+  async #takeDown(): Promise<void> {
+    this.#isReady = false;
+    // Detached first: what comes while the rest closes must not go into rings nobody reads.
+    this.#steering?.close();
+    for (const close of this.#closers.reverse()) {
+      try {
+        await close();
+      } catch (error) {
+        this.#log.error({ event: 'stop-failed', reason: sentenceOf(error) });
+      }
+    }
+  }
+}
+
+/** The ports the kernel itself takes for connections it makes. */
+function readEphemeralPorts(): PortRange {
+  try {
+    const text = readFileSync('/proc/sys/net/ipv4/ip_local_port_range', 'utf8');
+    const [first, last] = text.trim().split(/\s+/).map(Number);
+    if (first > 0 && last >= first) return [first, last];
+  } catch {
+    // Without /proc the kernel's defaults are as good a guess as any.
+  }
+  const [below, above] = DEFAULT_LOCAL_POOL.portRanges;
+  return [below[1] + 1, above[0] - 1];
+}

@@ -1,0 +1,73 @@
+// The log lines about what changes while a director runs. Each has a stable `event`, and the names of
+// what it is about in fields of their own.
+
+import { destinationKey } from '../config/keys.ts';
+import type { ControlChange } from '../ipvs/control.ts';
+import type { ServiceKey } from '../ipvs/types.ts';
+import type { Logger } from '../log.ts';
+import type { World, WorldNeighbour, WorldPort } from '../tables/world.ts';
+import { serviceText } from './status.ts';
+
+/** Who made a change. */
+export type ChangeOrigin = 'start' | 'reload' | 'ipvsadm';
+
+/** A service or a server came, changed or went. */
+export function logControlChange(log: Logger, change: ControlChange, origin: ChangeOrigin): void {
+  // A removed destination without connections is history only for ourselves.
+  if (change.kind === 'destination-forgotten') return;
+  const service = serviceText(change.service as ServiceKey);
+  const { destination } = change;
+  const server = destination && destinationKey(destination.address, destination.port);
+  const fields = { event: change.kind, service, ...(server && { server }), origin };
+  const text = change.kind.replace('destination', 'server').replace('-', ' ');
+  log.info(
+    fields,
+    server === undefined ? `${text}: ${service}` : `${text}: ${server} of ${service}`,
+  );
+}
+
+/** What of the ports changed between two worlds. @returns the ports with another MAC address */
+export function logPortChanges(log: Logger, before: World, after: World): WorldPort[] {
+  const moved: WorldPort[] = [];
+  for (const port of after.ports) {
+    const old = before.ports[port.index];
+    if (old === undefined) continue;
+    if (old.up !== port.up) {
+      const event = port.up ? 'port-up' : 'port-down';
+      const level = port.up ? 'info' : 'warn';
+      log[level]({ event, port: port.name }, `port ${port.name} is ${port.up ? 'up' : 'down'}`);
+    }
+    if (old.mtu !== port.mtu) {
+      log.info({ event: 'port-mtu', port: port.name, mtu: port.mtu, before: old.mtu });
+    }
+    if (!Buffer.from(old.mac).equals(port.mac)) moved.push(port);
+  }
+  return moved;
+}
+
+/** Follows neighbours that real servers or gateways are, and says when one fails or comes back. */
+export class NeighbourEvents {
+  readonly #log: Logger;
+  readonly #failed = new Set<string>();
+
+  constructor(log: Logger) {
+    this.#log = log;
+  }
+
+  onNeighbour({ address, state }: WorldNeighbour, port: string): void {
+    const key = `${port} ${address}`;
+    if (state === 'failed' && !this.#failed.has(key)) {
+      this.#failed.add(key);
+      this.#log.warn(
+        { event: 'neighbour-failed', neighbour: address, port },
+        `${address} does not answer on port ${port}`,
+      );
+    }
+    if (state === 'reachable' && this.#failed.delete(key)) {
+      this.#log.info(
+        { event: 'neighbour-reachable', neighbour: address, port },
+        `${address} answers again on port ${port}`,
+      );
+    }
+  }
+}

@@ -1,0 +1,94 @@
+// `wvs run`: a director from its configuration file to its last signal.
+
+import { loadConfig } from '../config/load.ts';
+import { formatProblem, formatWarning } from '../config/problems.ts';
+import { ControlError } from '../control/handlers.ts';
+import { createLogger, type Logger } from '../log.ts';
+import { Director } from './director.ts';
+import { sentenceOf } from './start-error.ts';
+
+const EXIT_OK = 0;
+const EXIT_FAILURE = 1;
+
+/** What `wvs run` is given. */
+export interface RunOptions {
+  /** The configuration file. */
+  readonly config: string;
+  /** Where the reasons go when the director cannot start. */
+  readonly stderr?: { write(text: string): unknown };
+  readonly log?: Logger;
+}
+
+/** Runs a director until SIGTERM or SIGINT. @returns the exit code */
+export async function runDirector(options: RunOptions): Promise<number> {
+  const stderr = options.stderr ?? process.stderr;
+  const result = await loadConfig(options.config);
+  for (const warning of result.warnings) stderr.write(`${formatWarning(warning)}\n`);
+  if (!result.ok) {
+    for (const problem of result.errors) stderr.write(`${formatProblem(problem)}\n`);
+    return EXIT_FAILURE;
+  }
+  const log = options.log ?? createLogger();
+  const signals = new Signals();
+  try {
+    const director = await Director.start(result.config, log);
+    await serve(director, signals, log);
+    return EXIT_OK;
+  } catch (error) {
+    stderr.write(`wvs: ${sentenceOf(error)}\n`);
+    return EXIT_FAILURE;
+  } finally {
+    signals.close();
+  }
+}
+
+async function serve(director: Director, signals: Signals, log: Logger): Promise<void> {
+  signals.onReload(() => void reload(director, log));
+  const signal = await signals.stop;
+  log.info({ event: 'stopping', signal }, `stopping on ${signal}`);
+  await director.stop();
+  log.info({ event: 'stopped' }, 'stopped');
+}
+
+async function reload(director: Director, log: Logger): Promise<void> {
+  try {
+    await director.reload();
+  } catch (error) {
+    log.error(
+      { event: 'reload-refused', reason: sentenceOf(error) },
+      `the configuration was not taken over: ${sentenceOf(error)}`,
+    );
+    if (!(error instanceof ControlError)) return;
+    for (const problem of error.problems) {
+      log.error({ event: 'config-problem', ...problem }, formatProblem(problem));
+    }
+  }
+}
+
+/** The signals a director listens to, from before it starts, so that none is lost. */
+class Signals {
+  readonly stop: Promise<NodeJS.Signals>;
+  readonly #handlers = new Map<NodeJS.Signals, (signal: NodeJS.Signals) => void>();
+  #reload: () => void = () => undefined;
+
+  constructor() {
+    this.stop = new Promise((resolve) => {
+      this.#listen('SIGTERM', resolve);
+      this.#listen('SIGINT', resolve);
+    });
+    this.#listen('SIGHUP', () => this.#reload());
+  }
+
+  onReload(reload: () => void): void {
+    this.#reload = reload;
+  }
+
+  close(): void {
+    for (const [signal, handler] of this.#handlers) process.off(signal, handler);
+  }
+
+  #listen(signal: NodeJS.Signals, handler: (signal: NodeJS.Signals) => void): void {
+    this.#handlers.set(signal, handler);
+    process.on(signal, handler);
+  }
+}

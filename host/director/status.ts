@@ -1,0 +1,168 @@
+// What `wvs status` shows, gathered from everywhere.
+
+import {
+  FORWARD_DIRECT_ROUTE,
+  FORWARD_FULL_NAT,
+  FORWARD_TUNNEL,
+} from '../../assembly/shared/codes.ts';
+import { CONTROL_CONNECTION_COUNT } from '../../assembly/shared/layout.ts';
+import { formatEndpoint } from '../config/address.ts';
+import { destinationKey } from '../config/keys.ts';
+import type {
+  LoadStatus,
+  PortStatus,
+  ServerStatus,
+  ServiceStatus,
+  TrafficStatus,
+  WorkerStatus,
+} from '../control/api.ts';
+import type { Control } from '../ipvs/control.ts';
+import type { DestinationEntry, ServiceEntry, ServiceKey, Statistics } from '../ipvs/types.ts';
+import type { DataPlaneMemory } from '../memory/data-plane-memory.ts';
+import { namedCounters } from '../stats/counter-names.ts';
+import { GAUGE_ASLEEP_MS, GAUGE_BUSY_TURNS, GAUGE_PACKETS } from '../worker/gauges.ts';
+import type { WorkerReport } from '../worker/pool.ts';
+import type { LinkCounts } from '../world/rtnetlink.ts';
+
+/** A service's key as the configuration and the status spell it: `tcp 192.0.2.80:80`, `mark 1`. */
+export function serviceText(key: ServiceKey): string {
+  if ('mark' in key) return key.family === 6 ? `mark ${key.mark} ipv6` : `mark ${key.mark}`;
+  return `${key.protocol} ${formatEndpoint(key.address, key.port)}`;
+}
+
+/** Connections in the table now. */
+export function usedConnections(memory: DataPlaneMemory): number {
+  return Atomics.load(memory.u32, CONTROL_CONNECTION_COUNT >>> 2);
+}
+
+/** Counters that are not 0, by name. */
+export function nonZeroCounters(
+  memory: DataPlaneMemory,
+  steering: Readonly<Record<string, number>>,
+): Record<string, number> {
+  const all = [...namedCounters(memory), ...Object.entries(steering)];
+  return Object.fromEntries(all.filter(([, value]) => value > 0));
+}
+
+/** Services and their servers; the names are those of the file's services, by key. */
+export function serviceStatuses(
+  control: Control,
+  fileNames: ReadonlyMap<string, string>,
+): ServiceStatus[] {
+  return control.services().map((service) => {
+    const key = serviceText(service.key);
+    return {
+      key,
+      name: fileNames.get(key) ?? key,
+      source: fileNames.has(key) ? 'file' : 'ipvsadm',
+      scheduler: service.scheduler,
+      load: loadOf(service.statistics),
+      servers: control.destinations(service.key).map((entry) => serverStatus(entry, service)),
+    };
+  });
+}
+
+const FORWARDING: ReadonlyMap<number, string> = new Map([
+  [FORWARD_DIRECT_ROUTE, 'direct-route'],
+  [FORWARD_TUNNEL, 'tunnel'],
+  [FORWARD_FULL_NAT, 'full-nat'],
+]);
+
+function serverStatus(entry: DestinationEntry, _service: ServiceEntry): ServerStatus {
+  return {
+    key: destinationKey(entry.key.address, entry.key.port),
+    forwarding: FORWARDING.get(entry.forwarding) ?? 'nat',
+    weight: entry.weight,
+    health: 'unchecked',
+    activeConnections: entry.activeConnections,
+    inactiveConnections: entry.inactiveConnections,
+    load: loadOf(entry.statistics),
+  };
+}
+
+function loadOf(statistics: Statistics): LoadStatus {
+  return {
+    connections: Number(statistics.connections),
+    connectionsPerSecond: statistics.connectionRate,
+    incoming: {
+      packets: Number(statistics.inPackets),
+      bytes: Number(statistics.inBytes),
+      packetsPerSecond: statistics.inPacketRate,
+      bytesPerSecond: statistics.inByteRate,
+    },
+    outgoing: {
+      packets: Number(statistics.outPackets),
+      bytes: Number(statistics.outBytes),
+      packetsPerSecond: statistics.outPacketRate,
+      bytesPerSecond: statistics.outByteRate,
+    },
+  };
+}
+
+/** A measurement of everything that becomes a rate by comparing it with the one before. */
+interface Sample {
+  readonly atMs: number;
+  readonly ports: readonly (LinkCounts | undefined)[];
+  readonly workers: readonly Float64Array[];
+}
+
+/** Rates of ports and workers, from two measurements some seconds apart. */
+export class RateMeter {
+  #last: Sample;
+  #before: Sample;
+
+  constructor(nowMs: number) {
+    this.#last = { atMs: nowMs, ports: [], workers: [] };
+    this.#before = this.#last;
+  }
+
+  /** Adds a measurement. */
+  measure(
+    nowMs: number,
+    ports: readonly (LinkCounts | undefined)[],
+    workers: readonly WorkerReport[],
+  ): void {
+    this.#before = this.#last;
+    const gauges = workers.map((worker) => worker.gauges.slice());
+    this.#last = { atMs: nowMs, ports, workers: gauges };
+  }
+
+  /** A worker's share of time spent awake, and packets it found at once. */
+  worker({ id, state, restarts, gauges }: WorkerReport): WorkerStatus {
+    const before = this.#before.workers[id];
+    const last = this.#last.workers[id] ?? gauges;
+    const change = (gauge: number) => last[gauge] - (before?.[gauge] ?? 0);
+    const elapsed = this.#last.atMs - this.#before.atMs;
+    const awake = elapsed <= 0 ? 0 : 1 - change(GAUGE_ASLEEP_MS) / elapsed;
+    const bursts = change(GAUGE_BUSY_TURNS);
+    return {
+      id,
+      state,
+      busy: Math.min(1, Math.max(0, awake)),
+      packetsPerBurst: bursts === 0 ? 0 : change(GAUGE_PACKETS) / bursts,
+      restarts,
+    };
+  }
+
+  /** What went through a port, both ways; the totals are those given, the rates the measured ones. */
+  port(index: number, counts: LinkCounts | undefined): Pick<PortStatus, 'receive' | 'transmit'> {
+    const traffic = (packets: keyof LinkCounts, bytes: keyof LinkCounts): TrafficStatus => ({
+      packets: counts?.[packets] ?? 0,
+      bytes: counts?.[bytes] ?? 0,
+      packetsPerSecond: this.#rate(index, packets),
+      bytesPerSecond: this.#rate(index, bytes),
+    });
+    return {
+      receive: traffic('receivedPackets', 'receivedBytes'),
+      transmit: traffic('transmittedPackets', 'transmittedBytes'),
+    };
+  }
+
+  #rate(index: number, count: keyof LinkCounts): number {
+    const last = this.#last.ports[index];
+    const before = this.#before.ports[index];
+    if (last === undefined || before === undefined) return 0;
+    const seconds = (this.#last.atMs - this.#before.atMs) / 1000;
+    return seconds <= 0 ? 0 : Math.round((last[count] - before[count]) / seconds);
+  }
+}

@@ -1,0 +1,105 @@
+// What the steering program has to take from the kernel, derived from what is configured now: pure.
+// It takes only what is surely the data plane's; all else stays with the kernel's own stack.
+
+import type { SteeredEndpoint, SteeredProtocol, SteeringTables } from 'af-xdp-socket';
+import {
+  FORWARD_FULL_NAT,
+  FORWARD_NAT,
+  FORWARD_TUNNEL,
+  PROTOCOL_SCTP,
+  PROTOCOL_TCP,
+  PROTOCOL_UDP,
+  TUNNEL_GUE,
+} from '../../assembly/shared/codes.ts';
+import type { DestinationEntry, ServiceEntry } from '../ipvs/types.ts';
+import type { LocalPool, MarkRule, PortRange, WorldAddress } from '../tables/world.ts';
+
+/** What steering depends on. */
+export interface SteeringInput {
+  readonly services: readonly {
+    readonly service: ServiceEntry;
+    readonly destinations: readonly DestinationEntry[];
+  }[];
+  readonly marks: readonly MarkRule[];
+  readonly pool: LocalPool;
+  /** The director's own addresses. */
+  readonly addresses: readonly WorldAddress[];
+}
+
+const PROTOCOL_NAMES: ReadonlyMap<number, SteeredProtocol> = new Map([
+  [PROTOCOL_TCP, 'tcp'],
+  [PROTOCOL_UDP, 'udp'],
+  [PROTOCOL_SCTP, 'sctp'],
+]);
+const WITH_PORTS: readonly SteeredProtocol[] = ['tcp', 'udp', 'sctp'];
+
+/** The tables for the steering program. */
+export function steeringTables(input: SteeringInput): SteeringTables {
+  const services: SteeredEndpoint[] = [];
+  const realServers = new Map<string, SteeredEndpoint>();
+  const tunnels = new Map<string, { address: string; guePort?: number }>();
+  const marksInUse = new Set<string>();
+  let usesFullNat = false;
+  for (const { service, destinations } of input.services) {
+    const { key } = service;
+    if ('mark' in key) marksInUse.add(`${key.family} ${key.mark}`);
+    else services.push({ address: key.address, protocol: key.protocol, port: key.port });
+    for (const destination of destinations) {
+      const { forwarding } = destination;
+      usesFullNat ||= forwarding === FORWARD_FULL_NAT;
+      if (forwarding === FORWARD_TUNNEL) addTunnel(tunnels, destination);
+      if (forwarding !== FORWARD_NAT && forwarding !== FORWARD_FULL_NAT) continue;
+      for (const endpoint of realServerEndpoints(service, destination)) {
+        realServers.set(`${endpoint.protocol} ${endpoint.address} ${endpoint.port}`, endpoint);
+      }
+    }
+  }
+  return {
+    services,
+    marks: input.marks
+      .filter(({ family, mark }) => marksInUse.has(`${family} ${mark}`))
+      .flatMap(steeredMarks),
+    realServers: [...realServers.values()],
+    localAddresses: [...new Set(input.addresses.map(({ address }) => address))],
+    fullNat: usesFullNat ? steeredPool(input.pool) : [],
+    tunnels: [...tunnels.values()],
+  };
+}
+
+/** The replies' source. A destination's port 0 stands for whatever port the client asked for. */
+function realServerEndpoints(
+  { key: service }: ServiceEntry,
+  { key: { address, port } }: DestinationEntry,
+): SteeredEndpoint[] {
+  if ('mark' in service) {
+    if (port === 0) return [{ address, protocol: 'any', port: 0 }];
+    return WITH_PORTS.map((protocol) => ({ address, protocol, port }));
+  }
+  // A service for every port keeps the client's port, whatever the destination's says.
+  return [{ address, protocol: service.protocol, port: service.port === 0 ? 0 : port }];
+}
+
+function addTunnel(
+  tunnels: Map<string, { address: string; guePort?: number }>,
+  { key: { address }, tunnelType, tunnelPort }: DestinationEntry,
+): void {
+  const tunnel = tunnelType === TUNNEL_GUE ? { address, guePort: tunnelPort } : { address };
+  tunnels.set(`${address} ${tunnel.guePort ?? ''}`, tunnel);
+}
+
+type SteeredMark = NonNullable<SteeringTables['marks']>[number];
+
+function steeredMarks({ family, protocol, destination, ports }: MarkRule): SteeredMark[] {
+  const anywhere = family === 4 ? '0.0.0.0/0' : '::/0';
+  const prefix =
+    destination === undefined ? anywhere : `${destination.address}/${destination.prefixLength}`;
+  const name = PROTOCOL_NAMES.get(protocol);
+  if (ports.length === 0) return [{ destination: prefix, protocol: name ?? 'any' }];
+  const protocols = name === undefined ? WITH_PORTS : [name];
+  return protocols.map((each) => ({ destination: prefix, protocol: each, ports }));
+}
+
+function steeredPool({ addresses, portRanges }: LocalPool) {
+  const ports = portRanges.filter((range: PortRange) => range[0] <= range[1]);
+  return addresses.map(({ address }) => ({ address, ports }));
+}
