@@ -39,8 +39,9 @@ export class NetlinkSocket {
   #onMessage;
   #onError;
 
-  constructor(key, { protocol, groups, receiveBuffer, onMessage, onError }) {
+  constructor(key, options) {
     if (key !== INTERNAL) throw new TypeError('Use openNetlink() to make one of these.');
+    const { protocol, groups, receiveBuffer, onMessage, onError } = options;
     this.#onMessage = onMessage;
     this.#onError = onError;
     const deliver = (errno, datagram) => this.#deliver(errno, datagram);

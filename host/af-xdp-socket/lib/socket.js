@@ -97,8 +97,9 @@ export class Umem {
   #spare = null;
   #sockets = new Set();
 
-  constructor(key, { memory, frameSize, headroom }) {
+  constructor(key, options) {
     requireInternal(key, 'createUmem()');
+    const { memory, frameSize, headroom } = options;
     this.#memory = memory;
     this.#frameSize = frameSize;
     this.#headroom = headroom;
@@ -195,8 +196,9 @@ export class XdpSocket {
   #mappings;
   #details;
 
-  constructor(key, { descriptor, umem, mappings, details }) {
+  constructor(key, parts) {
     requireInternal(key, 'openSocket()');
+    const { descriptor, umem, mappings, details } = parts;
     this.#descriptor = descriptor;
     this.#umem = umem;
     this.#mappings = mappings;

@@ -13,14 +13,19 @@ int memory_advise(void *address, size_t length, int advice) {
   return madvise((void *)start, end - start, advice) == 0 ? 0 : -errno;
 }
 
+// A failed MAP_FIXED may have removed what was there, and a hole in a linear memory is a crash
+// later. So the file is mapped elsewhere first, where failing harms nobody, and then moved over the
+// target, which replaces it in one step. hugetlb mappings cannot be moved before Linux 5.16; having
+// been mapped once, they are mapped again in place.
 int memory_map_shared(void *address, size_t length, int fd, int64_t file_offset) {
-  void *result = mmap(address, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
-                      (off_t)file_offset);
-  if (result != MAP_FAILED) return 0;
-  int error = errno;
-  // A failed MAP_FIXED may have left a hole, and a hole in a linear memory is a crash later.
-  mmap(address, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
-  return -error;
+  const int protection = PROT_READ | PROT_WRITE;
+  void *elsewhere = mmap(NULL, length, protection, MAP_SHARED, fd, (off_t)file_offset);
+  if (elsewhere == MAP_FAILED) return -errno;
+  void *moved = mremap(elsewhere, length, length, MREMAP_MAYMOVE | MREMAP_FIXED, address);
+  if (moved != MAP_FAILED) return 0;
+  munmap(elsewhere, length);
+  void *fixed = mmap(address, length, protection, MAP_SHARED | MAP_FIXED, fd, (off_t)file_offset);
+  return fixed == MAP_FAILED ? -errno : 0;
 }
 
 int memory_create_file(const char *name, unsigned int flags) {

@@ -37,6 +37,8 @@ export class Bench {
   readonly bytes: Uint8Array;
   readonly frames: Uint8Array;
   readonly shared: SharedMemory | undefined;
+  /** Where place() puts the next ring. */
+  nextRing: number;
   readonly umem: Umem;
   place(kind: RingKind, entries?: number): RingPlacement;
   placements(): SocketOptions['rings'];

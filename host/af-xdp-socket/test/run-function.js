@@ -13,7 +13,7 @@ import * as xdp from '../index.js';
 import * as driver from './ring-driver.js';
 
 const STEP_MS = 5;
-const WAIT_MS = 5000;
+const WAIT_MS = 15_000;
 
 /** Calls `condition` until it is truthy, at most WAIT_MS long. */
 async function until(condition, what = 'the condition') {

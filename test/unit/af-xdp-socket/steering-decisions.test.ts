@@ -2,7 +2,7 @@
 // committed bytecode. The frames are built here and judged in one process inside a namespace,
 // where an AF_XDP socket on the loopback interface stands for "ours".
 
-import type { SteeringOutcome, SteeringTables } from 'af-xdp-socket';
+import type { Steering, SteeringOutcome, SteeringTables } from 'af-xdp-socket';
 import { beforeAll, describe, expect, test } from 'vitest';
 import {
   authentication,
@@ -551,7 +551,7 @@ beforeAll(async () => {
   const frames = CASES.map(([, , ...layers]) => toHex(packet(...layers)));
   const result = await net.run(
     ({ xdp, Bench }, argument) => {
-      const judge = (steering: InstanceType<typeof xdp.Steering>, hex: string) => {
+      const judge = (steering: Steering, hex: string) => {
         const frame = Uint8Array.from(Buffer.from(hex, 'hex'));
         const { outcome, verdict } = steering.testRun(frame);
         return { outcome, verdict };
