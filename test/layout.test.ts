@@ -44,8 +44,42 @@ describe('the map of linear memory', () => {
       version: layout.LAYOUT_VERSION,
       pages: map.pages,
       ...map.regions,
-    }).toMatchInlineSnapshot();
-    expect(map.bank).toMatchInlineSnapshot();
+    }).toMatchInlineSnapshot(`
+      {
+        "bank0": 331776,
+        "bank1": 23674880,
+        "chains": 88965120,
+        "cold": 157163520,
+        "counters": 56455296,
+        "destinationState": 48066624,
+        "frames": 253415424,
+        "freeFrames": 253399040,
+        "hot": 93159424,
+        "locality": 67991872,
+        "nextHops": 65894720,
+        "pages": 3995,
+        "rings": 253169664,
+        "serviceState": 47017984,
+        "side": 72186176,
+        "version": 1,
+        "wide": 189165568,
+        "workers": 69632,
+      }
+    `);
+    expect(map.bank).toMatchInlineSnapshot(`
+      {
+        "destinations": 2360960,
+        "lists": 10749632,
+        "localPool": 23332608,
+        "locals": 20317952,
+        "marks": 23201536,
+        "routes": 22415104,
+        "schedulerTables": 11929344,
+        "serviceIndex": 1536,
+        "services": 263680,
+        "size": 23343104,
+      }
+    `);
   });
 
   const variants = [

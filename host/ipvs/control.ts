@@ -103,7 +103,10 @@ export interface ControlChange {
 export interface ControlOptions {
   readonly tables: PublishedTables;
   readonly schedulerByName: (name: string) => Scheduler | undefined;
-  /** The data plane's clock at start, in milliseconds. */
+  /**
+   * The clock at start, in milliseconds: the data plane's tick times 10, give or take multiples of
+   * 2^32 ticks. To be late just when Linux is, a replay starts it at boot with Linux's first jiffies.
+   */
   readonly startMs?: number;
   /** "wheel" makes the core's own timers as late as Linux's, for replays. */
   readonly timerPrecision?: TimerPrecision;

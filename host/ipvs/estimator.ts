@@ -34,44 +34,56 @@ const FIRST_BYTES_FIELD = 3;
 const PACKET_SCALE = 512;
 const BYTE_SCALE = 16;
 
+/** What is kept of each field, as offsets into a record's numbers. */
+const BASE = 0;
+const CURRENT = 1;
+const ZERO = 2;
+const LAST = 3;
+const AVERAGE = 4;
+const NUMBERS_PER_FIELD = 5;
+
 /** Sums and rates of one service, one destination, or all. */
 export class StatisticsRecord {
   /** Byte offset of worker 0's record. */
   readonly #offset: number;
   readonly #memory: DataPlaneMemory;
-  /** What the counters stood at when their id was given to this owner. */
-  readonly #base = new Float64Array(FIELDS.length);
-  /** As of the last estimation, less the base. */
-  readonly #current = new Float64Array(FIELDS.length);
-  /** What zeroing subtracts. */
-  readonly #zero = new Float64Array(FIELDS.length);
-  readonly #last = new Float64Array(FIELDS.length);
-  readonly #average = new Float64Array(FIELDS.length);
+  /**
+   * For each field: what the counter stood at when its id was given to this owner; the sum as of the
+   * last estimation, less that; what zeroing subtracts; the sum the rate goes by; the average rate.
+   */
+  readonly #numbers = new Float64Array(FIELDS.length * NUMBERS_PER_FIELD);
 
   /** Starts from 0, whoever used the counters before. */
   constructor(memory: DataPlaneMemory, offset: number) {
     this.#memory = memory;
     this.#offset = offset;
-    for (let field = 0; field < FIELDS.length; field++) this.#base[field] = this.#sum(field);
+    for (let field = 0; field < FIELDS.length; field++) {
+      this.#numbers[field * NUMBERS_PER_FIELD + BASE] = this.#sum(field);
+    }
   }
 
   /** One estimation. */
   estimate(): void {
+    const numbers = this.#numbers;
     for (let field = 0; field < FIELDS.length; field++) {
-      const current = this.#sum(field) - this.#base[field];
+      const at = field * NUMBERS_PER_FIELD;
+      const current = this.#sum(field) - numbers[at + BASE];
       const scale = field < FIRST_BYTES_FIELD ? PACKET_SCALE : BYTE_SCALE;
-      const rate = (current - this.#last[field]) * scale;
-      this.#current[field] = current;
-      this.#last[field] = current;
-      this.#average[field] += Math.floor((rate - this.#average[field]) / 4);
+      const rate = (current - numbers[at + LAST]) * scale;
+      numbers[at + CURRENT] = current;
+      numbers[at + LAST] = current;
+      numbers[at + AVERAGE] += Math.floor((rate - numbers[at + AVERAGE]) / 4);
     }
   }
 
   /** Makes what was summed last the new zero; rates start again. */
   zero(): void {
-    this.#zero.set(this.#current);
-    this.#last.set(this.#current);
-    this.#average.fill(0);
+    const numbers = this.#numbers;
+    for (let at = 0; at < numbers.length; at += NUMBERS_PER_FIELD) {
+      numbers[at + ZERO] = numbers[at + CURRENT];
+      numbers[at + LAST] = numbers[at + CURRENT];
+      numbers[at + AVERAGE] = 0;
+    }
   }
 
   /** What a listing shows. */
@@ -91,14 +103,16 @@ export class StatisticsRecord {
   }
 
   #count(field: number): bigint {
-    return BigInt(this.#current[field] - this.#zero[field]);
+    const at = field * NUMBERS_PER_FIELD;
+    return BigInt(this.#numbers[at + CURRENT] - this.#numbers[at + ZERO]);
   }
 
   /** Rounded as ip_vs_read_estimator() does: half a unit, less one, is added. */
   #rate(field: number): number {
+    const average = this.#numbers[field * NUMBERS_PER_FIELD + AVERAGE];
     return field < FIRST_BYTES_FIELD
-      ? Math.floor((this.#average[field] + 0x1ff) / 1024)
-      : Math.floor((this.#average[field] + 0xf) / 32);
+      ? Math.floor((average + 0x1ff) / 1024)
+      : Math.floor((average + 0xf) / 32);
   }
 
   #sum(field: number): number {
