@@ -2,7 +2,18 @@
 // the live director's code but for the ports, the clock and the simulated host. Nothing in here
 // asks for the time, for randomness or for anything outside; the same calls give the same frames.
 
-import { CONTROL_REQUESTS, SERVICE_SCHEDULER } from '../../assembly/shared/layout.ts';
+import {
+  CONNECTION_DESTINATION_ID,
+  CONTROL_REQUESTS,
+  DESTINATION_SERVICE,
+  PACKET_CONNECTION,
+  PACKET_REASON,
+  PACKET_SERVICE,
+  PACKET_SIZE,
+  PACKET_VERDICT,
+  SERVICE_SCHEDULER,
+  WORKER_PACKETS,
+} from '../../assembly/shared/layout.ts';
 import { Control } from '../ipvs/control.ts';
 import { TICK_MS } from '../ipvs/timers.ts';
 import { DataPlaneMemory } from '../memory/data-plane-memory.ts';
@@ -15,8 +26,24 @@ import { markOfPacket } from './marks.ts';
 import { RECEIVED_FRAME_MAX } from './memory-port.ts';
 import type { Link, Network } from './network.ts';
 import { type PortFrame, SimulatedHost } from './simulated-host.ts';
-import { type ChoiceHook, WasmWorker } from './wasm-worker.ts';
+import { type ChoiceHook, DataPlaneError, WasmWorker } from './wasm-worker.ts';
 import { framePayload, isIpFrame, readIpHeader } from './wire.ts';
+
+/** A frame that left, and when: milliseconds since the start. */
+export interface SentFrame extends PortFrame {
+  readonly milliseconds: number;
+}
+
+/** What became of a frame that the data plane received. */
+export interface FrameTrace {
+  /** VERDICT_*. */
+  readonly verdict: number;
+  /** Drop reason, an index of assembly/shared/counters.ts; 0 when it was not dropped. */
+  readonly reason: number;
+  /** Ids of the service and the destination, 0 when there are none. */
+  readonly service: number;
+  readonly destination: number;
+}
 
 /** What a replayed director is made of. */
 export interface ReplayDirectorOptions {
@@ -62,7 +89,7 @@ export class ReplayDirector {
   readonly network: Network;
   readonly workers: readonly WasmWorker[];
   readonly #ports: readonly Link[];
-  readonly #sent: PortFrame[] = [];
+  readonly #sent: SentFrame[] = [];
   #marks: readonly MarkRule[] = [];
   #tick: number;
   #milliseconds = 0;
@@ -161,7 +188,7 @@ export class ReplayDirector {
     const due = this.host.nextDue();
     if (due !== undefined && due <= this.#tick) {
       this.host.advance(this.#tick);
-      this.#sent.push(...this.host.take());
+      this.#takeFromHost();
     }
     if (this.#tick % LOCALITY_TICKS === 0) this.#collectLocality();
   }
@@ -176,10 +203,10 @@ export class ReplayDirector {
 
   /**
    * Receives a frame on a port and does all that follows from it at once.
-   * @returns the number of the worker that had it, undefined when the frame was not received: it
-   * is longer than a chunk
+   * @returns what became of it in the data plane; undefined when it did not get there, because it
+   * is not IP or does not fit in a chunk
    */
-  receive(port: string, frame: Uint8Array): number | undefined {
+  receive(port: string, frame: Uint8Array): FrameTrace | undefined {
     this.host.advance(this.#tick);
     const number = this.#ports.findIndex((link) => link.name === port);
     if (number < 0) throw new RangeError(`no port ${port}`);
@@ -187,19 +214,57 @@ export class ReplayDirector {
     // The steering program passes what is not IP to the kernel.
     if (!isIpFrame(frame)) {
       this.host.receive(port, frame);
-      this.#sent.push(...this.host.take());
+      this.#takeFromHost();
       return undefined;
     }
-    const which = this.#workerFor(frame);
-    const worker = this.workers[which];
-    if (!worker.ports[number].receive(frame)) throw new Error(`port ${port} has no free frame`);
+    const worker = this.workers[this.#workerFor(frame)];
+    this.#clearTrace(worker);
+    if (!worker.ports[number].receive(frame)) {
+      throw new DataPlaneError(`port ${port} has no free frame`);
+    }
     worker.work(this.#tick, Math.floor(this.#milliseconds));
+    const trace = this.#trace(worker);
     this.#collect();
-    return which;
+    return trace;
+  }
+
+  /** The record of the only packet of a turn is the first one. */
+  #clearTrace(worker: WasmWorker): void {
+    const packet = worker.block + WORKER_PACKETS;
+    this.memory.u8.fill(0, packet, packet + PACKET_SIZE);
+  }
+
+  #trace(worker: WasmWorker): FrameTrace {
+    const { u8, u32 } = this.memory;
+    const packet = worker.block + WORKER_PACKETS;
+    const connection = u32[(packet + PACKET_CONNECTION) >>> 2];
+    const destination =
+      connection === 0 ? 0 : u32[(this.memory.hot(connection) + CONNECTION_DESTINATION_ID) >>> 2];
+    return {
+      verdict: u8[packet + PACKET_VERDICT],
+      reason: u8[packet + PACKET_REASON],
+      service: u32[(packet + PACKET_SERVICE) >>> 2] || this.#serviceOf(destination),
+      destination,
+    };
+  }
+
+  /** Id of the service that lists a destination, 0 for one in the trash. */
+  #serviceOf(destination: number): number {
+    const bank = this.memory.bank(this.memory.generation());
+    const at = this.memory.destination(bank, destination);
+    return destination === 0 ? 0 : this.memory.u32[(at + DESTINATION_SERVICE) >>> 2];
+  }
+
+  #takeFromHost(): void {
+    for (const sent of this.host.take()) this.#send(sent);
+  }
+
+  #send(sent: PortFrame): void {
+    this.#sent.push({ ...sent, milliseconds: this.#milliseconds });
   }
 
   /** Takes the frames sent since it was last asked, in the order they were sent. */
-  take(): readonly PortFrame[] {
+  take(): readonly SentFrame[] {
     return this.#sent.splice(0);
   }
 
@@ -216,7 +281,7 @@ export class ReplayDirector {
     for (const worker of this.workers) {
       for (const [number, port] of worker.ports.entries()) {
         const { name } = this.#ports[number];
-        for (const { frame } of port.transmit()) this.#sent.push({ port: name, frame });
+        for (const { frame } of port.transmit()) this.#send({ port: name, frame });
       }
       for (const { frame, options } of worker.takePassed()) {
         this.host.receive(this.#ports[options].name, frame);
@@ -225,7 +290,7 @@ export class ReplayDirector {
     for (const { port, address } of this.tables.nextHops.drainWanted()) {
       this.host.provoke(this.#ports[port].name, address);
     }
-    this.#sent.push(...this.host.take());
+    this.#takeFromHost();
   }
 
   #publishNeighbours(): void {
