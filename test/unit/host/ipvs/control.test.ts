@@ -472,6 +472,7 @@ describe('statistics', () => {
     const boot = (2 ** 32 - 30_000) * 10;
     fixture = new Fixture({ startMs: boot, timerPrecision: 'wheel' });
     fixture.control.addService(WEB, OPTIONS);
+    fixture.control.tick(boot + 30_000);
     const seen = [1190, 1200, 3270, 3280].map((milliseconds) => {
       countPackets(WEB, 1n);
       fixture.control.tick(boot + 30_000 + milliseconds);
