@@ -18,7 +18,7 @@ import { count } from './counters.ts';
 import { nextIdentification } from './icmp-error.ts';
 import { worker } from './instance.ts';
 import { freeFrame, takeFrame } from './ring.ts';
-import { hopMtu } from './route.ts';
+import { HOP_LOCAL, hopMtu } from './route.ts';
 import { sendFrame } from './transmit.ts';
 import { ETHERNET_SIZE } from './wire/ethernet.ts';
 import {
@@ -39,6 +39,11 @@ import {
   setIpv6NextHeader,
   setIpv6PayloadLength,
 } from './wire/ipv6.ts';
+
+/** Every IPv6 way takes packets of this length (RFC 8200, 5). */
+const IPV6_MTU_MIN: u32 = 1280;
+/** What is cut for the director's own stack is cut so as to fit a frame. */
+const DATAGRAM_PIECE_MAX: u32 = 1500;
 
 /** Payload bytes of the n-th fragment it came in, 0 when there was none. */
 function cameAs(n: u32): u32 {
@@ -65,8 +70,9 @@ export function cutAndSend(packet: usize, family: u32, hop: u32): void {
   const total = load<u32>(packet, PACKET_IP_LENGTH);
   const inPieces = load<u32>(packet, PACKET_PARTS) != 0;
   const largest = load<u32>(packet, PACKET_FRAGMENT_MAX);
-  let mtu = hopMtu(hop);
+  let mtu = hop == HOP_LOCAL ? DATAGRAM_PIECE_MAX : hopMtu(hop);
   if (largest != 0 && largest < mtu) mtu = largest;
+  if (family != FAMILY_IPV4 && mtu < IPV6_MTU_MIN) mtu = IPV6_MTU_MIN;
   const isWhole = family == FAMILY_IPV4
     ? cut4(network, total, mtu, inPieces, hop)
     : cut6(network, total, mtu, inPieces, hop);

@@ -66,7 +66,7 @@ import { hashPacket, lookupIn, lookupOut } from './connection-table.ts';
 import { count, countIn, countOut } from './counters.ts';
 import { forwardIn, forwardRouted } from './forward.ts';
 import { hasPorts } from './forward/nat.ts';
-import { wayMtu } from './forward/tunnel.ts';
+import { shimLength, wayMtu } from './forward/tunnel.ts';
 import {
   decrementTimeToLive,
   dropUnroutable,
@@ -124,8 +124,8 @@ const QUOTED: u32 = WORKER_SCRATCH + 7168;
 /** Least path MTU that is learned (net.ipv4.route.min_pmtu), and how long it is remembered. */
 const PATH_MTU_MIN: u32 = 552;
 const PATH_MTU_SECONDS: u32 = 600;
-/** Below this an MTU is handed on as it is. */
-const RELAYED_MTU_MIN: u32 = 68 + IPV4_SIZE;
+/** The MTU handed on leaves room for the tunnel's headers, unless nothing sensible would be left. */
+const TUNNELLED_MTU_MIN: u32 = 68;
 
 /** Protocols that IPVS knows. */
 function isKnown(protocol: u32): bool {
@@ -443,7 +443,8 @@ function relayTunnelError(
       drop(packet, DROP_ICMP_NOT_RELATED);
       return;
     }
-    rest = mtu > RELAYED_MTU_MIN ? mtu - IPV4_SIZE : mtu;
+    const overhead = IPV4_SIZE + shimLength(destination(destinationId));
+    rest = mtu > TUNNELLED_MTU_MIN + overhead ? mtu - overhead : mtu;
   }
   const quoted = worker + QUOTED;
   sendErrorAbout(FAMILY_IPV4, quoted + PACKET_SOURCE, inner, available, type, code, rest);

@@ -23,6 +23,8 @@ import {
   PACKET_START,
   PACKET_VERDICT,
   PORT_MAC,
+  WORKER_DATAGRAM,
+  WORKER_DATAGRAM_HEADROOM,
   WORKER_EXCEPTION_LINK,
   WORKER_PORT_LINKS,
 } from './shared/layout.ts';
@@ -32,7 +34,7 @@ import { cutAndSend } from './fragment-output.ts';
 import { nextHop, port, worker } from './instance.ts';
 import { answerAsHost } from './local-host.ts';
 import { freeFrame, link, reserveTransmit } from './ring.ts';
-import { HOP_MAX, HOP_UNRESOLVED, hopMtu, hopPort, provokeHop, reachable } from './route.ts';
+import { HOP_LOCAL, HOP_MAX, HOP_UNRESOLVED, hopMtu, hopPort, provokeHop, reachable } from './route.ts';
 import {
   ETHERNET_SIZE,
   ETHERNET_TYPE_IPV4_BE,
@@ -52,8 +54,27 @@ export function drop(packet: usize, reason: u32): void {
   if (!load<u32>(packet, PACKET_PARTS)) freeFrame(load<u32>(packet, PACKET_START));
 }
 
-/** Sends one IP packet, which fits the MTU and stands in a frame, to a next hop. */
+/** Hands one piece of a datagram to the exception link, under the Ethernet header it came with. */
+function sendToHost(network: usize, length: u32): bool {
+  const frame = network - ETHERNET_SIZE;
+  const came = worker + WORKER_DATAGRAM + WORKER_DATAGRAM_HEADROOM;
+  memory.copy(frame, came, ETHERNET_SIZE);
+  const linkAt = link(load<u8>(worker, WORKER_EXCEPTION_LINK));
+  if (reserveTransmit(linkAt, frame, length + ETHERNET_SIZE, datagramPort)) return true;
+  count(DROP_NO_EXCEPTION_PATH);
+  freeFrame(network);
+  return false;
+}
+
+/** The port that the datagram being passed came in on. */
+let datagramPort: u32 = 0;
+
+/**
+ * Sends one IP packet, which fits the MTU and stands in a frame, to a next hop; HOP_LOCAL is the
+ * director's own stack.
+ */
 export function sendFrame(network: usize, length: u32, family: u32, hop: u32): bool {
+  if (hop == HOP_LOCAL) return sendToHost(network, length);
   const portIndex = hopPort(hop);
   const linkNumber = <u32>load<u8>(worker + WORKER_PORT_LINKS + portIndex);
   if (linkNumber == NO_LINK) {
@@ -107,8 +128,15 @@ export function pass(packet: usize): void {
     answerAsHost(packet);
     return;
   }
-  const frame = load<u32>(packet, PACKET_START);
   const options = <u32>load<u8>(packet, PACKET_PORT);
+  if (load<u32>(packet, PACKET_PARTS)) {
+    store<u8>(packet, <u8>VERDICT_PASS, PACKET_VERDICT);
+    count(COUNTER_PASSED);
+    datagramPort = options;
+    cutAndSend(packet, load<u8>(packet, PACKET_FAMILY), HOP_LOCAL);
+    return;
+  }
+  const frame = load<u32>(packet, PACKET_START);
   if (!reserveTransmit(link(linkNumber), frame, load<u32>(packet, PACKET_LENGTH), options)) {
     drop(packet, DROP_NO_EXCEPTION_PATH);
     return;

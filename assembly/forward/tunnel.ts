@@ -24,6 +24,7 @@ import {
   DESTINATION_TUNNEL_PORT,
   DESTINATION_TUNNEL_TYPE,
   PACKET_FAMILY,
+  PACKET_FRAGMENT_MAX,
   PACKET_HASH,
   PACKET_IP_LENGTH,
   PACKET_NETWORK,
@@ -91,7 +92,7 @@ const ECN_CONGESTION: u32 = 3;
 const ECN_CAPABLE_0: u32 = 2;
 
 /** Bytes between the outer IP header and the client's packet. */
-function shimLength(config: usize): u32 {
+export function shimLength(config: usize): u32 {
   const type = <u32>load<u8>(config, DESTINATION_TUNNEL_TYPE);
   if (type == TUNNEL_GUE) return UDP_SIZE + GUE_SIZE;
   if (type == TUNNEL_GRE) return greLength(config);
@@ -217,6 +218,8 @@ export function encapsulate(packet: usize, index: u32, hop: u32): u32 {
   if (family == FAMILY_IPV4) buildOuter4(outer, index, hop, protocol, total, inner);
   else buildOuter6(outer, index, hop, protocol, total, inner);
   fillGueChecksum(config, outer, shimAt, family, length + shim);
+  // The size of the largest fragment is remembered in IPv4's part of the kernel's packet only.
+  if (!isIpv4 || family != FAMILY_IPV4) store<u32>(packet, 0, PACKET_FRAGMENT_MAX);
   store<u32>(packet, <u32>outer, PACKET_NETWORK);
   store<u32>(packet, total, PACKET_IP_LENGTH);
   return family;
