@@ -20,7 +20,7 @@ import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const SOURCES = join(ROOT, 'assembly');
-const CONFIGURATIONS = ['asconfig.base.json', 'asconfig.json', 'asconfig.probe.json'];
+const CONFIGURATION = join(ROOT, 'asconfig.json');
 const COMPILER = join(ROOT, 'node_modules/assemblyscript/bin/asc.js');
 const PAGE_BYTES = 65536;
 
@@ -119,19 +119,19 @@ function newestSource(): number {
   const sources = readdirSync(SOURCES, { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith('.ts'))
     .map((file) => join(SOURCES, file));
-  const files = [...sources, ...CONFIGURATIONS.map((file) => join(ROOT, file))];
+  const files = [...sources, CONFIGURATION];
   return Math.max(...files.map((file) => statSync(file).mtimeMs));
 }
 
 /** In a folder of its own first: several test processes may find the same build stale at once. */
 function compile(name: BuildName, path: string): void {
-  const configuration = name.startsWith('probe-') ? 'asconfig.probe.json' : 'asconfig.json';
+  const entry = name.startsWith('probe-') ? 'assembly/probe.ts' : 'assembly/index.ts';
   const target = name.replace('probe-', '');
   const started = Date.now() / 1000;
   const folder = join(dirname(path), `${name}.${process.pid}`);
   const temporary = join(folder, basename(path));
   mkdirSync(folder, { recursive: true });
-  const options = ['--config', configuration, '--target', target, '--outFile', temporary];
+  const options = [entry, '--target', target, '--outFile', temporary];
   const run = spawnSync(process.execPath, [COMPILER, ...options], { cwd: ROOT, encoding: 'utf8' });
   if (run.status !== 0) {
     rmSync(folder, { recursive: true });
