@@ -30,12 +30,17 @@ export function validateService(service: ServiceConfig, context: ServiceContext)
   findDuplicateServers(service, report);
   for (const [index, server] of service.servers.entries()) {
     const owners: Path[] = [[...path, 'servers', index], path, ['defaults']];
-    validateServer(server, { service, director, report: reporter(owners, context.problems) });
+    const report = reporter(owners, context.problems);
+    const warn = (finding: Finding) => {
+      context.problems.warning({ ...finding, path: [...owners[0]!, ...finding.path] });
+    };
+    validateServer(server, { service, director, report, warn });
   }
   if (service.sorryServer !== undefined) {
     const owners: Path[] = [[...path, 'sorryServer'], path, ['defaults']];
     const atSorryServer = reporter(owners, context.problems);
-    validateServer(service.sorryServer, { service, director, report: atSorryServer });
+    const server = service.sorryServer;
+    validateServer(server, { service, director, report: atSorryServer, warn: atSorryServer });
   }
 }
 
@@ -124,6 +129,7 @@ interface ServerContext {
   readonly service: ServiceConfig;
   readonly director: DirectorConfig | undefined;
   readonly report: Report;
+  readonly warn: Report;
 }
 
 function validateServer(server: DestinationConfig, context: ServerContext): void {
@@ -158,7 +164,7 @@ function validateServerAddress(
 
 function validateServerPort(
   { port, forwarding }: DestinationConfig,
-  { service, report }: ServerContext,
+  { service, report, warn }: ServerContext,
 ): void {
   const { listen } = service;
   if (listen.kind === 'mark' || listen.port === 0 || port === listen.port) return;
@@ -168,11 +174,19 @@ function validateServerPort(
     report({ path, code: 'server-port-0', message });
     return;
   }
-  if (forwarding === 'nat' || forwarding === 'full-nat') return;
+  if (mapsPorts(forwarding)) return;
   const message =
     `${forwarding} cannot change the port: expected ${listen.port}, the service's, ` +
     `got ${port}; only nat and full-nat can`;
-  report({ path, code: 'port-mapping', message });
+  // Beside servers that map ports, one that cannot gets the service's port, as ipvsadm does it: the
+  // list of addresses is meant for all of them. Without such servers the port must be a mistake.
+  const isMixed = service.servers.some((server) => mapsPorts(server.forwarding));
+  if (isMixed) warn({ path, code: 'port-mapping', message: `${message}; ${listen.port} is used` });
+  else report({ path, code: 'port-mapping', message });
+}
+
+function mapsPorts(forwarding: DestinationConfig['forwarding']): boolean {
+  return forwarding === 'nat' || forwarding === 'full-nat';
 }
 
 function validateFullNat(
