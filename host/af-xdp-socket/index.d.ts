@@ -276,7 +276,7 @@ export function writeDescriptor(fd: number, view: Uint8Array): number;
 
 /** MADV_HUGEPAGE on the whole pages of `view`. */
 export function adviseHugePages(view: Uint8Array): void;
-/** MADV_DONTFORK: a child process does not get these pages, so no pinned frame is copied on write. */
+/** MADV_DONTFORK: a child process does not get these pages, so pinned frames stay where they are. */
 export function adviseDontFork(view: Uint8Array): void;
 
 export interface SharedMemoryOptions {
@@ -529,6 +529,7 @@ export class Steering {
   /**
    * Makes `tables` what is steered, all at once: no packet is ever judged by a mixture. When it
    * throws, what was published before is still in force. RangeError: more than the capacity.
+   * Less than a second after the last publish it first waits some 10 to 20 ms for the kernel.
    */
   publish(tables: SteeringTables): { written: number; deleted: number };
   /** False: everything passes to the kernel, tables and sockets stay. Starts as true. */
@@ -603,7 +604,7 @@ export class NetlinkSocket {
 }
 export function openNetlink(options: NetlinkOptions): NetlinkSocket;
 
-/** A TUN device: packets without Ethernet header, through readDescriptor() and writeDescriptor(). */
+/** A TUN device: packets without Ethernet header; use readDescriptor() and writeDescriptor(). */
 export class TunDevice {
   private constructor();
   readonly fd: number;

@@ -27,8 +27,9 @@
 /*
  * Every key carries the bank it belongs to, beside the address family. A publish fills the bank
  * that is not in use and then flips CONTROL_BANK; a packet reads the control word once, so it is
- * judged by one bank from the first lookup to the last. (Maps within maps would need one inner map
- * per table and could not exchange all of them in one step.)
+ * judged by one bank from the first lookup to the last. Publishes in quick succession wait until
+ * no program still runs that may have read the word before the last flip. (Maps within maps would
+ * need one inner map per table and could not exchange all of them in one step.)
  */
 #define KEY_BANK (1 << 0)
 #define KEY_IPV6 (1 << 1)

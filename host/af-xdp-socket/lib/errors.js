@@ -42,7 +42,7 @@ export function systemError(result, syscall, sentence = '') {
 }
 
 /**
- * Hands on what is not negative, throws the rest. `explain` gets the code and may return a sentence.
+ * Hands on what is not negative, throws the rest. `explain` gets the code and may add a sentence.
  */
 export function check(result, syscall, explain) {
   if (typeof result !== 'number' || result >= 0) return result;

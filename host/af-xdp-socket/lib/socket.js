@@ -318,7 +318,8 @@ function explainBind(code, options, link) {
     return `${place} cannot be bound with these options; is the interface an Ethernet device?`;
   }
   if (code === 'EOPNOTSUPP') {
-    const driver = `The driver of ${link.name} (${link.kind ?? 'a device'}) has no zero-copy AF_XDP`;
+    const kind = link.kind ?? 'a device';
+    const driver = `The driver of ${link.name} (${kind}) has no zero-copy AF_XDP`;
     return options.mode === 'zero-copy'
       ? `${driver}; use mode 'auto' or 'copy'.`
       : `${driver}, which the umem's other sockets use; take a second umem on the same memory.`;

@@ -11,6 +11,7 @@ import {
   requireObject,
   requireOneOf,
 } from './arguments.js';
+import { binding } from './binding.js';
 import { XdpProgram } from './bpf.js';
 import { systemError } from './errors.js';
 import { interfaceInfo, requireInterface } from './interface.js';
@@ -36,6 +37,10 @@ const DESCRIPTOR_MAX = 0x7fffffff;
 const ERRNO_EBUSY = 16;
 const ERRNO_ENODEV = 19;
 const MAC_UNSET = '00:00:00:00:00:00';
+
+// A program run takes microseconds. Publishes further apart than this need not ask whether one that
+// read the control word before the last exchange is still at work in the bank to be written next.
+const RUN_MS_MAX = 1000;
 
 const INTERNAL = Symbol('internal');
 
@@ -135,6 +140,7 @@ export class Steering {
   #images = Array.from({ length: BANKS }, emptyImage);
   #bank = 0;
   #published = false;
+  #exchangedAt = Number.NEGATIVE_INFINITY;
   #enabled = true;
 
   static load(options = {}) {
@@ -185,6 +191,8 @@ export class Steering {
       const sentence = `This steering program is already attached to ${name}.`;
       throw systemError(-ERRNO_EBUSY, 'bpf(BPF_LINK_CREATE)', sentence);
     }
+    // An interface of this name that is gone, and was made anew, has another index.
+    this.detach(name);
     const slot = this.#freeSlot();
     const { ports } = this.#program.maps;
     ports.update(word(index), encodePort(slot, mac));
@@ -278,10 +286,13 @@ export class Steering {
     const image = encodeTables(tables);
     this.#requireFits(image);
     const idle = 1 - this.#bank;
+    // Where the kernel refuses to wait, the time a publish takes has to do.
+    if (performance.now() - this.#exchangedAt < RUN_MS_MAX) binding.waitForPrograms();
     const done = this.#bringIdle(idle, image);
     this.#writeControl({ bank: idle, published: true, enabled: this.#enabled });
     this.#bank = idle;
     this.#published = true;
+    this.#exchangedAt = performance.now();
     return done;
   }
 

@@ -185,6 +185,11 @@ static napi_value program_test_run(napi_env env, napi_callback_info info) {
   return number(env, result);
 }
 
+static napi_value wait_for_programs(napi_env env, napi_callback_info info) {
+  (void)info;
+  return number(env, bpf_wait_for_programs());
+}
+
 // (programFd, interfaceIndex, flags)
 static napi_value link_create(napi_env env, napi_callback_info info) {
   napi_value values[ARGUMENTS_MAX];
@@ -210,6 +215,7 @@ const struct addon_function bpf_functions[] = {
     {"programLoad", program_load},
     {"programName", program_name},
     {"programTestRun", program_test_run},
+    {"waitForPrograms", wait_for_programs},
     {"linkCreate", link_create},
     {NULL, NULL},
 };

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <linux/bpf.h>
+#include <linux/membarrier.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
@@ -147,6 +148,12 @@ int bpf_program_test_run(int fd, struct bpf_test_run *run) {
   run->duration_ns = attributes.test.duration;
   run->output_length = attributes.test.data_size_out;
   return 0;
+}
+
+// Programs run inside an RCU read-side section, and this command of membarrier(2) is the one system
+// call that promises to wait for all of those. It takes some ten milliseconds.
+int bpf_wait_for_programs(void) {
+  return syscall(__NR_membarrier, MEMBARRIER_CMD_GLOBAL, 0) == 0 ? 0 : -errno;
 }
 
 int bpf_link_create_xdp(int program_fd, uint32_t interface_index, uint32_t flags) {

@@ -35,4 +35,7 @@ struct bpf_test_run {
 };
 int bpf_program_test_run(int fd, struct bpf_test_run *run);
 
+// Returns when no BPF program is still running that was running at the call.
+int bpf_wait_for_programs(void);
+
 int bpf_link_create_xdp(int program_fd, uint32_t interface_index, uint32_t flags);

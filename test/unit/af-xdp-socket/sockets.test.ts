@@ -60,7 +60,7 @@ describe('frames', () => {
     },
   );
 
-  test('a frame received on one interface leaves on another by passing its descriptor', async () => {
+  test('a frame received on one interface leaves on another by its descriptor', async () => {
     const result = await net.run(async ({ xdp, Bench, until }) => {
       const bench = new Bench();
       const [a, b, c, d] = ['a0', 'b0', 'c0', 'd0'].map((name) => bench.open(name));

@@ -296,6 +296,26 @@ describe('ports', () => {
     });
   });
 
+  test('an interface that was deleted and made anew can be attached again', async () => {
+    const result = await net.run(({ xdp, Bench, ip }) => {
+      const bench = new Bench();
+      const steering = xdp.Steering.load();
+      const modes = [1, 2].map(() => {
+        ip('link', 'add', 'g0', 'type', 'veth', 'peer', 'name', 'h0');
+        ip('link', 'set', 'g0', 'up');
+        const link = steering.attach('g0');
+        const { socket } = bench.open('g0');
+        steering.setSocket('g0', 0, socket.fd);
+        ip('link', 'del', 'g0');
+        socket.close();
+        return link.mode;
+      });
+      steering.close();
+      return modes;
+    });
+    expect(result).toEqual(['native', 'native']);
+  });
+
   test('a changed MAC is followed when told', async () => {
     const result = await net.run(
       async ({ xdp, Bench, until, ip }, hex) => {
