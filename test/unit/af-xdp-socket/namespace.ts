@@ -62,19 +62,17 @@ export function whyNot(): string | null {
   if (process.getuid?.() !== 0) return 'network namespaces and AF_XDP need root';
   const { status, error } = spawnSync('ip', ['netns', 'list']);
   if (error !== undefined || status !== 0) return 'the command `ip` (iproute2) is missing';
-  const probe = spawnSync(
-    process.execPath,
-    [
-      '--input-type=module',
-      '-e',
-      `import { createUmem } from '${new URL('../../../host/af-xdp-socket/index.js', import.meta.url)}'
-       const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true })
-       createUmem({ memory: new Uint8Array(memory.buffer), frameSize: 2048 }).close()`,
-    ],
-    { encoding: 'utf8' },
-  );
-  if (probe.status !== 0) return `AF_XDP does not work here: ${probe.stderr.trim().slice(-400)}`;
-  return null;
+  const home = new URL('../../../host/af-xdp-socket/index.js', import.meta.url);
+  const code = `
+    const { createUmem } = await import('${home}');
+    const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
+    createUmem({ memory: new Uint8Array(memory.buffer), frameSize: 2048 }).close();`;
+  const caught = `try { ${code} } catch (error) { console.log(error.message) }`;
+  const probe = spawnSync(process.execPath, ['--input-type=module', '-e', caught], {
+    encoding: 'utf8',
+  });
+  const message = probe.stdout.trim() || probe.stderr.trim();
+  return message === '' ? null : `AF_XDP does not work here: ${message}`;
 }
 
 /** Skips every test of the file, with the reason, where namespaces or AF_XDP are missing. */
