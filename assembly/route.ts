@@ -18,6 +18,8 @@ import {
   NEXT_HOP_REACHABLE,
   NEXT_HOP_SIZE,
   NEXT_HOP_STATE,
+  PORT_IPV4,
+  PORT_IPV6,
   PORT_MTU,
   PROVOKE_ADDRESS,
   PROVOKE_FAMILY,
@@ -33,6 +35,7 @@ import {
   ROUTE_PORT,
   ROUTE_PREFIX,
   ROUTE_SIZE,
+  ROUTE_SOURCE,
   ROUTE_UNREACHABLE,
   ROUTE_VIA,
   WORKER_SCRATCH,
@@ -114,6 +117,25 @@ function findRoute6(address: usize): usize {
 /** The route record for an address, longest prefix first, or 0. */
 export function findRoute(family: u32, address: usize): usize {
   return family == FAMILY_IPV4 ? findRoute4(address) : findRoute6(address);
+}
+
+/**
+ * Where the director's own source address for packets to an address stands: what the route prefers,
+ * or else the primary address of the port the packet leaves on.
+ */
+export function sourceFor(family: u32, address: usize, portIndex: u32): usize {
+  const route = findRoute(family, address);
+  const preferred = route + ROUTE_SOURCE;
+  if (route && (family == FAMILY_IPV4 ? load<u32>(preferred) != 0 : !isUnspecified6(preferred))) {
+    return preferred;
+  }
+  return port(portIndex) + (family == FAMILY_IPV4 ? PORT_IPV4 : PORT_IPV6);
+}
+
+// @ts-ignore: decorator
+@inline
+function isUnspecified6(at: usize): bool {
+  return (load<u64>(at) | load<u64>(at, 8)) == 0;
 }
 
 /** Index of a neighbour known on a port, 0 when it is not known. */

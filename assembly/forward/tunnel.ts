@@ -28,14 +28,12 @@ import {
   PACKET_HASH,
   PACKET_IP_LENGTH,
   PACKET_NETWORK,
-  PORT_IPV4,
-  PORT_IPV6,
   SYSCTL_PMTU_DISC,
 } from '../shared/layout.ts';
 import { destinationAddress, destinationFamily, fitsMtu } from '../hops.ts';
 import { nextIdentification } from '../icmp-error.ts';
-import { bank, destination, destinationState, hot, now, port } from '../instance.ts';
-import { hopMtu, hopPort } from '../route.ts';
+import { bank, destination, destinationState, hot, now } from '../instance.ts';
+import { hopMtu, hopPort, sourceFor } from '../route.ts';
 import { drop } from '../transmit.ts';
 import { pseudoHeaderSumIpv4, pseudoHeaderSumIpv6 } from '../wire/checksum.ts';
 import { ETHERNET_TYPE_IPV4_BE, ETHERNET_TYPE_IPV6_BE } from '../wire/ethernet.ts';
@@ -161,8 +159,9 @@ function buildOuter4(at: usize, index: u32, hop: u32, protocol: u32, total: u32,
   setIpv4FragmentFieldBe(at, fragmentField);
   setIpv4TimeToLive(at, isIpv4 ? ipv4TimeToLive(inner) : ipv6HopLimit(inner));
   setIpv4Protocol(at, protocol);
-  setIpv4SourceBe(at, load<u32>(port(hopPort(hop)) + PORT_IPV4));
-  setIpv4DestinationBe(at, load<u32>(destinationAddress(index)));
+  const target = destinationAddress(index);
+  setIpv4SourceBe(at, load<u32>(sourceFor(FAMILY_IPV4, target, hopPort(hop))));
+  setIpv4DestinationBe(at, load<u32>(target));
   fillIpv4Checksum(at, IPV4_SIZE);
 }
 
@@ -173,8 +172,9 @@ function buildOuter6(at: usize, index: u32, hop: u32, protocol: u32, total: u32,
   setIpv6PayloadLength(at, total - IPV6_SIZE);
   setIpv6NextHeader(at, protocol);
   setIpv6HopLimit(at, isIpv4 ? ipv4TimeToLive(inner) : ipv6HopLimit(inner));
-  setIpv6Source(at, port(hopPort(hop)) + PORT_IPV6);
-  setIpv6Destination(at, destinationAddress(index));
+  const target = destinationAddress(index);
+  setIpv6Source(at, sourceFor(FAMILY_IPV6, target, hopPort(hop)));
+  setIpv6Destination(at, target);
 }
 
 /** GUE with a checksum: over the pseudo-header of the outer addresses, once these are written. */

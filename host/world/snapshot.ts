@@ -1,6 +1,7 @@
 // What the kernel has, as the dumps say, and the world the data plane gets to see of it: a pure
 // function of the snapshot and the director's ports.
 
+import { addressBits } from '../config/address.ts';
 import { maskedPrefix } from '../tables/encode.ts';
 import type { Family } from '../tables/hash.ts';
 import type {
@@ -31,6 +32,7 @@ import {
   ROUTE_ANYCAST,
   ROUTE_LOCAL,
   ROUTE_UNICAST,
+  type RouteHop,
   type RouteMessage,
   RTM_F_CLONED,
   SCOPE_GLOBAL,
@@ -64,7 +66,7 @@ export function buildWorld(snapshot: KernelSnapshot, ports: readonly PortInterfa
   return {
     ports: ports.map((port, index) => buildPort(snapshot, port, index)),
     addresses: buildAddresses(snapshot.addresses, numbers),
-    routes: buildRoutes(snapshot.routes, numbers),
+    routes: buildRoutes(snapshot, numbers),
   };
 }
 
@@ -119,7 +121,7 @@ function buildAddresses(
  * which is the local table's, or else that of the lowest metric.
  */
 function buildRoutes(
-  routes: readonly RouteMessage[],
+  { routes, addresses }: KernelSnapshot,
   numbers: ReadonlyMap<number, number>,
 ): WorldRoute[] {
   const chosen = new Map<string, RouteMessage>();
@@ -131,7 +133,8 @@ function buildRoutes(
     const other = chosen.get(key);
     if (other === undefined || isPreferred(route, other, numbers)) chosen.set(key, route);
   }
-  return [...chosen.values()].map((route) => buildRoute(route, numbers));
+  const sources = new Sources(addresses);
+  return [...chosen.values()].map((route) => buildRoute(route, sources, numbers));
 }
 
 function isConsidered({ table, tos, flags }: RouteMessage): boolean {
@@ -154,7 +157,11 @@ function usableHop(route: RouteMessage, numbers: ReadonlyMap<number, number>) {
   return route.hops.find(({ ifindex, isDead }) => !isDead && numbers.has(ifindex));
 }
 
-function buildRoute(route: RouteMessage, numbers: ReadonlyMap<number, number>): WorldRoute {
+function buildRoute(
+  route: RouteMessage,
+  sources: Sources,
+  numbers: ReadonlyMap<number, number>,
+): WorldRoute {
   const { family, prefix, prefixLength } = route;
   const base = { family, prefix, prefixLength };
   if (route.type === ROUTE_LOCAL || route.type === ROUTE_ANYCAST) {
@@ -163,14 +170,52 @@ function buildRoute(route: RouteMessage, numbers: ReadonlyMap<number, number>): 
   const hop = route.type === ROUTE_UNICAST ? usableHop(route, numbers) : undefined;
   // Broadcast, multicast, blackholes, and ways out of interfaces that are no ports.
   if (hop === undefined) return { ...base, port: 0, kind: 'unreachable' };
+  const source = route.source ?? sources.find(route, hop);
   const common = {
     ...base,
     port: numbers.get(hop.ifindex)!,
     mtu: route.mtu,
-    ...(route.source === undefined ? {} : { source: route.source }),
+    ...(source === undefined ? {} : { source }),
   };
   if (hop.gateway === undefined) return { ...common, kind: 'on-link' };
   return { ...common, kind: 'via', via: hop.gateway };
+}
+
+/**
+ * The sources the kernel chooses where a route names none: the address of the interface whose network
+ * holds the gateway or the destination. Otherwise it is the port's primary address.
+ */
+class Sources {
+  readonly #byNetwork = new Map<string, string>();
+  /** Prefix lengths of each interface's addresses. */
+  readonly #lengths = new Map<number, Set<number>>();
+
+  constructor(addresses: readonly AddressMessage[]) {
+    for (const { ifindex, address, prefixLength, flags } of addresses) {
+      if ((flags & IFA_F_SECONDARY) !== 0) continue;
+      const lengths = this.#lengths.get(ifindex) ?? new Set();
+      this.#lengths.set(ifindex, lengths.add(prefixLength));
+      const key = networkKey(ifindex, address, prefixLength);
+      if (!this.#byNetwork.has(key)) this.#byNetwork.set(key, address);
+    }
+  }
+
+  find({ prefix, family }: RouteMessage, { ifindex, gateway }: RouteHop): string | undefined {
+    // IPv6 gateways are link-local, and no sources for what is beyond them.
+    if (gateway !== undefined && family === 6) return undefined;
+    const near = gateway ?? prefix;
+    for (const length of this.#lengths.get(ifindex) ?? []) {
+      if (length > addressBits(near.includes(':') ? 6 : 4)) continue;
+      const found = this.#byNetwork.get(networkKey(ifindex, near, length));
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  }
+}
+
+function networkKey(ifindex: number, address: string, prefixLength: number): string {
+  const network = maskedPrefix({ address, prefixLength });
+  return `${ifindex} ${prefixLength} ${Buffer.from(network).toString('latin1')}`;
 }
 
 /** A neighbour as the data plane sees it, or undefined when it is on no port. */
