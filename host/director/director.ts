@@ -22,11 +22,16 @@ import type { Logger } from '../log.ts';
 import type { DataPlaneMemory } from '../memory/data-plane-memory.ts';
 import { schedulerByName } from '../scheduler/registry.ts';
 import { PublishedTables } from '../tables/publish.ts';
-import { DEFAULT_LOCAL_POOL, type PortRange, type World } from '../tables/world.ts';
+import {
+  DEFAULT_LOCAL_POOL,
+  type PortRange,
+  type World,
+  type WorldNeighbour,
+} from '../tables/world.ts';
 import { createClock, monotonicMs } from '../worker/clock.ts';
 import { WorkerPool } from '../worker/pool.ts';
 import { compileWasm } from '../worker/wasm.ts';
-import { KernelWorld } from '../world/kernel-world.ts';
+import { KernelWorld, type KernelWorldOptions } from '../world/kernel-world.ts';
 import { NeighbourKeeper } from '../world/neighbour-keeper.ts';
 import { applyConfig } from './apply.ts';
 import { type ChangeOrigin, logControlChange, logPortChanges, NeighbourEvents } from './events.ts';
@@ -34,6 +39,7 @@ import { Links } from './links.ts';
 import { chooseSizes, createMemory } from './memory.ts';
 import { nextHopTargets } from './next-hop-targets.ts';
 import { countWorkers, dealQueues, type LinkPlan, type Port, resolvePorts } from './ports.ts';
+import { checkPrivileges } from './privileges.ts';
 import { RunningConfig } from './reload.ts';
 import { localPoolOf, markRulesOf } from './rules.ts';
 import { StartError, sentenceOf } from './start-error.ts';
@@ -75,6 +81,7 @@ export class Director {
 
   private constructor(config: Config, log: Logger) {
     this.#log = log;
+    checkPrivileges();
     this.#ports = resolvePorts(config.director);
     const workers = countWorkers(config.director, this.#ports);
     this.#plans = dealQueues(this.#ports, workers);
@@ -158,17 +165,15 @@ export class Director {
   }
 
   async #openWorld(): Promise<void> {
-    const world = await KernelWorld.open({
+    this.#world = await openKernelWorld({
       ports: this.#portInterfaces(),
       onWorld: (next) => this.#onWorld(next),
       onNeighbour: (neighbour) => {
-        this.#keeper.onNeighbour(neighbour);
-        this.#neighbourEvents.onNeighbour(neighbour, this.#ports[neighbour.port].config.name);
+        this.#onNeighbour(neighbour);
       },
       onError: (error) => this.#log.warn({ event: 'rtnetlink-failed', reason: sentenceOf(error) }),
     });
-    this.#closers.push(() => world.close());
-    this.#world = world;
+    this.#closers.push(() => this.#world?.close());
   }
 
   /** A virtual interface's peer leaves checksums to it, and so may whoever is behind generic XDP. */
@@ -214,6 +219,7 @@ export class Director {
     every(WANTED_CHECK_MS, () => this.#keeper.drainWanted());
     every(CONFIRM_CHECK_MS, () => this.#keeper.confirm());
     every(MEASURE_MS, () => void this.#measure());
+    void this.#measure();
     this.#updateTargets();
   }
 
@@ -243,10 +249,20 @@ export class Director {
 
   #onWorld(world: World): void {
     const before = this.#control.tables.world;
-    this.#guard(() => this.#control.setWorld(world));
+    const adopt = () => this.#control.setWorld(world);
+    // What does not fit at the start is no start; later the world before it stays.
+    if (this.#isReady) this.#guard(adopt);
+    else adopt();
     for (const port of logPortChanges(this.#log, before, world)) this.#steering?.refresh(port);
     this.#publishSteering();
     this.#updateTargets();
+  }
+
+  #onNeighbour(neighbour: WorldNeighbour): void {
+    const { port, address } = neighbour;
+    this.#keeper.onNeighbour(neighbour);
+    const isTarget = this.#keeper.isTarget(port, address);
+    this.#neighbourEvents.onNeighbour(neighbour, this.#ports[port].config.name, isTarget);
   }
 
   #publishSteering(): void {
@@ -404,6 +420,17 @@ export class Director {
         this.#log.error({ event: 'stop-failed', reason: sentenceOf(error) });
       }
     }
+  }
+}
+
+/** @throws StartError */
+async function openKernelWorld(options: KernelWorldOptions): Promise<KernelWorld> {
+  try {
+    return await KernelWorld.open(options);
+  } catch (error) {
+    throw new StartError(`the kernel's addresses and routes: ${sentenceOf(error)}`, {
+      cause: error,
+    });
   }
 }
 

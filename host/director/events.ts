@@ -45,7 +45,7 @@ export function logPortChanges(log: Logger, before: World, after: World): WorldP
   return moved;
 }
 
-/** Follows neighbours that real servers or gateways are, and says when one fails or comes back. */
+/** Says when a neighbour that a real server or a gateway is fails, and when it comes back. */
 export class NeighbourEvents {
   readonly #log: Logger;
   readonly #failed = new Set<string>();
@@ -54,9 +54,10 @@ export class NeighbourEvents {
     this.#log = log;
   }
 
-  onNeighbour({ address, state }: WorldNeighbour, port: string): void {
+  /** @param isTarget whether it is one of these */
+  onNeighbour({ address, state }: WorldNeighbour, port: string, isTarget: boolean): void {
     const key = `${port} ${address}`;
-    if (state === 'failed' && !this.#failed.has(key)) {
+    if (state === 'failed' && isTarget && !this.#failed.has(key)) {
       this.#failed.add(key);
       this.#log.warn(
         { event: 'neighbour-failed', neighbour: address, port },

@@ -21,6 +21,8 @@ export class RunningConfig {
   readonly #context: ApplyContext;
   #config: Config;
   #loadedAt = new Date();
+  /** Settles when the reload before is done: each compares with what the last one left. */
+  #last: Promise<unknown> = Promise.resolve();
 
   constructor(config: Config, context: ApplyContext) {
     this.#config = config;
@@ -52,7 +54,13 @@ export class RunningConfig {
    * Takes a file over.
    * @throws ControlError config-invalid, needs-restart, or not-applied; nothing has changed then
    */
-  async reload(file = this.#config.file): Promise<ReloadResult> {
+  reload(file?: string): Promise<ReloadResult> {
+    const result = this.#last.then(() => this.#takeOver(file ?? this.#config.file));
+    this.#last = result.catch(() => undefined);
+    return result;
+  }
+
+  async #takeOver(file: string): Promise<ReloadResult> {
     const { config, changes, warnings } = await this.#compare(file);
     const reports = changes.map((change) => this.#report(change));
     const fixed = changes.filter(

@@ -17,7 +17,7 @@ import type {
   WorkerStatus,
 } from '../control/api.ts';
 import type { Control } from '../ipvs/control.ts';
-import type { DestinationEntry, ServiceEntry, ServiceKey, Statistics } from '../ipvs/types.ts';
+import type { DestinationEntry, ServiceKey, Statistics } from '../ipvs/types.ts';
 import type { DataPlaneMemory } from '../memory/data-plane-memory.ts';
 import { namedCounters } from '../stats/counter-names.ts';
 import { GAUGE_ASLEEP_MS, GAUGE_BUSY_TURNS, GAUGE_PACKETS } from '../worker/gauges.ts';
@@ -57,7 +57,7 @@ export function serviceStatuses(
       source: fileNames.has(key) ? 'file' : 'ipvsadm',
       scheduler: service.scheduler,
       load: loadOf(service.statistics),
-      servers: control.destinations(service.key).map((entry) => serverStatus(entry, service)),
+      servers: control.destinations(service.key).map((entry) => serverStatus(entry)),
     };
   });
 }
@@ -68,7 +68,7 @@ const FORWARDING: ReadonlyMap<number, string> = new Map([
   [FORWARD_FULL_NAT, 'full-nat'],
 ]);
 
-function serverStatus(entry: DestinationEntry, _service: ServiceEntry): ServerStatus {
+function serverStatus(entry: DestinationEntry): ServerStatus {
   return {
     key: destinationKey(entry.key.address, entry.key.port),
     forwarding: FORWARDING.get(entry.forwarding) ?? 'nat',
@@ -129,11 +129,12 @@ export class RateMeter {
 
   /** A worker's share of time spent awake, and packets it found at once. */
   worker({ id, state, restarts, gauges }: WorkerReport): WorkerStatus {
-    const before = this.#before.workers[id];
     const last = this.#last.workers[id] ?? gauges;
-    const change = (gauge: number) => last[gauge] - (before?.[gauge] ?? 0);
+    // Without two measurements there is no rate yet.
+    const before = this.#before.workers[id] ?? last;
+    const change = (gauge: number) => last[gauge] - before[gauge];
     const elapsed = this.#last.atMs - this.#before.atMs;
-    const awake = elapsed <= 0 ? 0 : 1 - change(GAUGE_ASLEEP_MS) / elapsed;
+    const awake = elapsed <= 0 || before === last ? 0 : 1 - change(GAUGE_ASLEEP_MS) / elapsed;
     const bursts = change(GAUGE_BUSY_TURNS);
     return {
       id,

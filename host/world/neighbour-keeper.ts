@@ -56,6 +56,12 @@ export class NeighbourKeeper {
     return this.#kept.size;
   }
 
+  /** Whether a neighbour is one of those set by setTargets(). */
+  isTarget(port: number, address: string): boolean {
+    const kept = this.#kept.get(keyOf({ port, address: addressBytes(address) }));
+    return kept?.isTarget === true;
+  }
+
   /** Replaces the neighbours that must be resolved before the first packet goes there. */
   setTargets(targets: readonly NeighbourKey[]): void {
     for (const kept of this.#kept.values()) kept.isTarget = false;
