@@ -119,6 +119,8 @@ export const BANK_MARK_COUNT: u32 = 8;
 export const BANK_LOCAL_POOL_COUNT: u32 = 12;
 /** Bits of BANK_FLAGS. */
 export const BANK_FLAGS: u32 = 16;
+/** Some service has the persistence engine `sip`, or has had it. */
+export const BANK_FLAG_SIP: u32 = 1;
 export const BANK_FTP_SERVICES: u32 = 20;
 /** Services with port 0, and services by mark: 0 spares the lookups. */
 export const BANK_ANY_PORT_SERVICES: u32 = 24;

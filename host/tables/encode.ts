@@ -1,8 +1,11 @@
 // Rows to bytes: each function writes one kind of record into a bank. What is where is said in
 // assembly/shared/layout.ts; addresses and ports are stored in network order.
 
+import { SERVICE_ENGINE_SIP } from '../../assembly/shared/codes.ts';
 import {
   BANK_ANY_PORT_SERVICES,
+  BANK_FLAG_SIP,
+  BANK_FLAGS,
   BANK_FTP_SERVICES,
   BANK_LOCAL_POOL_COUNT,
   BANK_LOCAL_PORTS,
@@ -109,6 +112,7 @@ export function encodeService(
   u8[at + SERVICE_SCHEDULER] = row.scheduler;
   u16[(at + SERVICE_PORT) >>> 1] = swapPort(row.port);
   u32[(at + SERVICE_FLAGS) >>> 2] = row.flags;
+  if ((row.flags & SERVICE_ENGINE_SIP) !== 0) u32[(bank + BANK_FLAGS) >>> 2] |= BANK_FLAG_SIP;
   u32[(at + SERVICE_MARK) >>> 2] = row.mark;
   u32[(at + SERVICE_PERSISTENCE_TICKS) >>> 2] = row.persistenceTicks;
   u32[(at + SERVICE_PERSISTENCE_MASK) >>> 2] = row.persistenceMask;
