@@ -435,9 +435,9 @@ function handleNoDestination(packet: usize): void {
 function handleOut(packet: usize, index: u32): void {
   const entry = hot(index);
   store<u32>(packet, index, PACKET_CONNECTION);
-  const length = load<u32>(packet, PACKET_IP_LENGTH);
   if (!forwardOut(packet, index)) return;
-  countOut(load<u32>(entry, CONNECTION_DESTINATION_ID), length);
+  // The length is the rewritten packet's: a helper may have changed it.
+  countOut(load<u32>(entry, CONNECTION_DESTINATION_ID), load<u32>(packet, PACKET_IP_LENGTH));
   stepState(index, packet, DIRECTION_OUT);
   touch(index);
 }
