@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config';
 
 /** Tests that build network namespaces: slow, and each needs the machine for itself. */
-const END_TO_END = ['test/end-to-end/**/*.test.ts'];
+const END_TO_END = ['test/end-to-end/**/*.test.ts', 'test/live/**/*.test.ts'];
 
 export default defineConfig({
   test: {

@@ -6,12 +6,19 @@
 import { addressBytes } from '../config/address.ts';
 import type { NextHops } from '../tables/next-hops.ts';
 import { TableFullError } from '../tables/rows.ts';
-import type { WorldNeighbour } from '../tables/world.ts';
+import type { NeighbourState, WorldNeighbour } from '../tables/world.ts';
 
 /** A neighbour that does not answer is asked for at most this often. */
 const PROVOKE_INTERVAL_MS = 500;
-/** The kernel thinks of a neighbour as reachable for 15 to 45 s without confirmation. */
-const CONFIRM_INTERVAL_MS = 20_000;
+/**
+ * How long after a neighbour was used it is used again. The kernel thinks of one as reachable for
+ * 15 to 45 s without confirmation; one that failed it asks no more by itself.
+ */
+const CONFIRM_INTERVALS_MS: Readonly<Record<NeighbourState, number>> = {
+  reachable: 20_000,
+  incomplete: 1000,
+  failed: 5000,
+};
 /** A neighbour on whom nobody insists is confirmed no more after it failed to answer. */
 const FORGET_AFTER_MS = 60_000;
 
@@ -37,7 +44,7 @@ interface Kept extends NeighbourKey {
   isTarget: boolean;
   usedAt: number;
   wantedAt: number;
-  isFailed: boolean;
+  state: NeighbourState;
 }
 
 /** Keeps neighbours resolved. */
@@ -89,10 +96,9 @@ export class NeighbourKeeper {
     const address = addressBytes(neighbour.address);
     const kept = this.#kept.get(keyOf({ port: neighbour.port, address }));
     if (kept === undefined) return;
-    const wasFailed = kept.isFailed;
-    kept.isFailed = neighbour.state === 'failed';
+    kept.state = neighbour.state;
     // The kernel let it go although packets go there: ask again at once, but not over and over.
-    const isLost = neighbour.state === 'incomplete' && !wasFailed;
+    const isLost = neighbour.state === 'incomplete';
     if (isLost && this.#now() - kept.usedAt >= PROVOKE_INTERVAL_MS) this.#use(kept);
   }
 
@@ -100,8 +106,8 @@ export class NeighbourKeeper {
   confirm(): void {
     const now = this.#now();
     for (const [key, kept] of this.#kept) {
-      if (now - kept.usedAt < CONFIRM_INTERVAL_MS) continue;
-      const isForgotten = kept.isFailed && now - kept.wantedAt > FORGET_AFTER_MS;
+      if (now - kept.usedAt < CONFIRM_INTERVALS_MS[kept.state]) continue;
+      const isForgotten = kept.state !== 'reachable' && now - kept.wantedAt > FORGET_AFTER_MS;
       if (isForgotten && !kept.isTarget) this.#kept.delete(key);
       else this.#use(kept);
     }
@@ -118,7 +124,14 @@ export class NeighbourKeeper {
         this.#onError(error);
         return undefined;
       }
-      kept = { port, address, isTarget: false, usedAt: -Infinity, wantedAt: now, isFailed: false };
+      kept = {
+        port,
+        address,
+        isTarget: false,
+        usedAt: -Infinity,
+        wantedAt: now,
+        state: 'incomplete',
+      };
       this.#kept.set(key, kept);
     }
     kept.wantedAt = now;

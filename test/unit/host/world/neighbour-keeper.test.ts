@@ -98,11 +98,23 @@ describe('what the kernel says', () => {
 
   test('a target being resolved: not asked for over and over', () => {
     keeper.setTargets([SERVER]);
-    tell(SERVER, 'incomplete');
-    tell(SERVER, 'failed');
-    now += 10_000;
+    for (let time = 0; time < 400; time += 100) {
+      now += 100;
+      tell(SERVER, 'incomplete');
+      tell(SERVER, 'failed');
+    }
+    expect(uses).toHaveLength(1);
+  });
+
+  test('a target is forgotten just after it was used: used again soon', () => {
+    keeper.setTargets([SERVER]);
+    tell(SERVER, 'reachable');
+    now += 100;
     tell(SERVER, 'incomplete');
     expect(uses).toHaveLength(1);
+    now += 900;
+    keeper.confirm();
+    expect(uses).toHaveLength(2);
   });
 
   test('a neighbour nobody keeps goes: let it', () => {
@@ -115,6 +127,7 @@ describe('what the kernel says', () => {
 describe('confirmation', () => {
   test('a target: used every 20 seconds, and not before', () => {
     keeper.setTargets([SERVER]);
+    tell(SERVER, 'reachable');
     now += 19_999;
     keeper.confirm();
     expect(uses).toHaveLength(1);
@@ -123,11 +136,11 @@ describe('confirmation', () => {
     expect(uses).toHaveLength(2);
   });
 
-  test('a target that failed: tried for ever', () => {
+  test('a target that failed: tried every five seconds, for ever', () => {
     keeper.setTargets([SERVER]);
     tell(SERVER, 'failed');
     for (let round = 0; round < 10; round++) {
-      now += 20_000;
+      now += 5000;
       keeper.confirm();
     }
     expect(uses).toHaveLength(11);
