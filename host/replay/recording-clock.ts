@@ -9,7 +9,7 @@
 import { TICK_MS } from '../ipvs/timers.ts';
 import type { RecordedStep } from './recording.ts';
 
-/** Milliseconds from a recording's start to its first step. */
+/** Milliseconds from a recording's start to its first step, unless that is written to be at 0. */
 const FIRST_STEP_MS = 11.6;
 /** A packet step ends when nothing more comes for a millisecond; the timer's slack adds to it. */
 const PACKET_STEP_MS = 1.0525;
@@ -27,7 +27,7 @@ const ROUNDING_MS = 5;
  */
 const INITIAL_TICKS = 2 ** 18 - (((300 * 1000) / TICK_MS) % 2 ** 18);
 /** Milliseconds from the kernel's start to the recording's: 30 s of sleep, and setting up. */
-const BOOT_MS = 30_001;
+const BOOT_MS = 30_000.75;
 /**
  * The tick at a recording's start. Where expiries are rounded to depends on it: the wheel's coarse
  * levels are aligned to the tick counter, not to the recording.
@@ -40,7 +40,8 @@ export const BOOT_TICK = INITIAL_TICKS;
 
 /** Rebuilds the time of one step after the other. */
 export class RecordingClock {
-  #milliseconds = FIRST_STEP_MS;
+  #milliseconds = 0;
+  #hasBegun = false;
 
   /** Milliseconds since the recording's start, of the step that began last or of what follows it. */
   get milliseconds(): number {
@@ -50,6 +51,8 @@ export class RecordingClock {
   /** Begins a step: its written time corrects the clock. */
   begin(step: RecordedStep): void {
     const written = step.time * 1000;
+    if (!this.#hasBegun && written > ROUNDING_MS) this.#milliseconds = FIRST_STEP_MS;
+    this.#hasBegun = true;
     const ahead = written - this.#milliseconds;
     // A command took its time, as when it waits for a name server: only the written time tells.
     if (ahead > 2 * ROUNDING_MS) this.#milliseconds = written;
