@@ -11,7 +11,7 @@ import { CONTROL_STOP } from '../../assembly/shared/layout.ts';
 import type { Logger } from '../log.ts';
 import type { DataPlaneMemory } from '../memory/data-plane-memory.ts';
 import { createGauges, GAUGE_TURNS } from './gauges.ts';
-import { recoverFrames, releaseDeadWorker } from './recovery.ts';
+import { type FrameAccount, recoverFrames, releaseDeadWorker } from './recovery.ts';
 import type { WorkerTask } from './worker-task.ts';
 
 const START_TIMEOUT_MS = 10_000;
@@ -176,7 +176,7 @@ export class WorkerPool {
   }
 
   #onDeath(worker: Worker, error: unknown): void {
-    const { memory, log } = this.#options;
+    const { log } = this.#options;
     if (this.#stopping) {
       worker.state = 'stopped';
       return;
@@ -186,7 +186,7 @@ export class WorkerPool {
       this.#startFailure = error instanceof Error ? error : new Error(String(error));
       return;
     }
-    const heldLock = releaseDeadWorker(memory, worker.id);
+    const heldLock = this.#release(worker.id);
     if (performance.now() - worker.startedAt > FORGIVEN_AFTER_MS) worker.deaths = 0;
     const pause = Math.min(RESTART_PAUSE_MS * 2 ** worker.deaths, RESTART_PAUSE_MAX_MS);
     worker.deaths++;
@@ -199,18 +199,41 @@ export class WorkerPool {
   }
 
   async #restart(worker: Worker): Promise<void> {
-    const { memory, isZeroCopy, log } = this.#options;
-    for (let tries = 0; !isZeroCopy && !this.#stopping && tries < RECOVERY_TRIES; tries++) {
-      if (recoverFrames(memory, worker.id) !== undefined) break;
-      await new Promise((resolve) => setTimeout(resolve, RECOVERY_RETRY_MS));
-    }
+    const frames = await this.#recoverFrames(worker.id);
     if (this.#stopping) return;
     worker.restarts++;
     this.#run(worker);
-    log.info(
-      { event: 'worker-restarted', worker: worker.id, restarts: worker.restarts },
+    this.#options.log.info(
+      { event: 'worker-restarted', worker: worker.id, restarts: worker.restarts, frames },
       `worker ${worker.id} started again`,
     );
+  }
+
+  #release(worker: number): boolean {
+    try {
+      return releaseDeadWorker(this.#options.memory, worker);
+    } catch (error) {
+      this.#options.log.warn({ event: 'lock-not-released', worker, ...describe(error) });
+      return false;
+    }
+  }
+
+  /** Finds the worker's frames once the kernel has sent what it had, if that can be known. */
+  async #recoverFrames(worker: number): Promise<FrameAccount | undefined> {
+    const { memory, isZeroCopy, log } = this.#options;
+    if (isZeroCopy) return undefined;
+    for (let tries = 0; !this.#stopping && tries < RECOVERY_TRIES; tries++) {
+      try {
+        const frames = recoverFrames(memory, worker);
+        if (frames !== undefined) return frames;
+      } catch (error) {
+        // Whatever killed the worker may have left nothing to go by: then it goes on as it is.
+        log.warn({ event: 'frames-not-recovered', worker, ...describe(error) });
+        return undefined;
+      }
+      await new Promise((resolve) => setTimeout(resolve, RECOVERY_RETRY_MS));
+    }
+    return undefined;
   }
 
   #findStuck(): void {

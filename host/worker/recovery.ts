@@ -1,6 +1,7 @@
 // What a worker that died leaves behind in shared memory, and how it is put in order before the worker
 // starts again: it no longer counts as online, the lock it held is free, and its frames are found.
 
+import { DROP_TRAPPED } from '../../assembly/shared/counters.ts';
 import {
   CHAIN_HEAD_SIZE,
   LINK_COMPLETION,
@@ -101,7 +102,16 @@ export function recoverFrames(memory: DataPlaneMemory, worker: number): FrameAcc
     if (used[frame] === 0) u32[stack + free++] = start + frame * FRAME_SIZE;
   }
   u32[(block + WORKER_FREE_FRAME_COUNT) >>> 2] = free;
-  return { free, found: free - before };
+  const found = free - before;
+  countLost(memory, worker, found);
+  return { free, found };
+}
+
+/** What the worker had in its hands is dropped, and every drop is counted. */
+function countLost(memory: DataPlaneMemory, worker: number, packets: number): void {
+  if (packets <= 0) return;
+  const counter = memory.counters(worker) + DROP_TRAPPED * 8;
+  Atomics.add(memory.u64, counter >>> 3, BigInt(packets));
 }
 
 /** Every packet the kernel takes from a TX ring comes back through the completion ring. */
