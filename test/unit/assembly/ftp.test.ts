@@ -295,7 +295,7 @@ function announcedByTwin(text: string, family: 4 | 6): [string, number] | undefi
     const [a, b, c, d, high, low] = plain.slice(1).map((digits) => Number(digits || 0) & 255);
     return [[a, b, c, d].join('.'), (high! << 8) | low!];
   }
-  const long = /^eprt[^ ]* +([!-~])([12])\1([^]*?)\1(\d+)\1/i.exec(text);
+  const long = /^eprt[^ ]* +([!-~])([12])\1(.*?)\1(\d+)\1/is.exec(text);
   if (long === null || Number(long[2]) !== (family === 4 ? 1 : 2)) return undefined;
   const port = Number(long[4]) & 0xffff;
   const address = family === 4 ? plainIpv4(long[3]!) : plainIpv6(long[3]!);
