@@ -41,6 +41,7 @@ import {
   CONNECTION_VIRTUAL,
   CONNECTION_VIRTUAL_PORT,
   CONTROL_NO_CLIENT_PORT,
+  DEFERRED_MAX,
   DESTINATION_ADDRESS,
   DESTINATION_FAMILY,
   DESTINATION_FORWARDING,
@@ -67,6 +68,7 @@ import {
   WIDE_DESTINATION,
   WIDE_LOCAL,
   WIDE_VIRTUAL,
+  WORKER_DEFERRED,
 } from './shared/layout.ts';
 import { TICKS_PER_SECOND } from './shared/limits.ts';
 import {
@@ -80,9 +82,9 @@ import {
 } from './connection-table.ts';
 import { count } from './counters.ts';
 import { foldAddress } from './hash.ts';
-import { cold, destination, destinationState, hot, now, wide } from './instance.ts';
+import { cold, destination, destinationState, hot, now, wide, worker } from './instance.ts';
 import { freeSide } from './side-record.ts';
-import { armTimer, cancelTimer, firingTick, runWheel } from './timer-wheel.ts';
+import { armTimer, cancelTimer, firingTick, levelOf, runWheel } from './timer-wheel.ts';
 import { checksumFold64 } from './wire/checksum.ts';
 
 /** Forwarding method of a state word. */
@@ -334,16 +336,87 @@ export function finishOnePacket(index: u32): void {
   destroy(index, false);
 }
 
-/** A timer came up: put it off, renew a controller, or end the connection (ip_vs_conn_expire). */
-function timerFired(index: u32, tick: u32): void {
+/** The tick at which a connection's timer is due. */
+function dueTick(index: u32): u32 {
   const entry = hot(index);
-  if (!(load<u32>(entry, CONNECTION_STATE) & STATE_EXPIRING)) {
-    const due = firingTick(load<u32>(entry, CONNECTION_LAST_SEEN), load<u32>(entry, CONNECTION_TIMEOUT));
+  return firingTick(load<u32>(entry, CONNECTION_LAST_SEEN), load<u32>(entry, CONNECTION_TIMEOUT));
+}
+
+/**
+ * Whether Linux would run a controller's timer before that of a connection it controls, both due at
+ * the same tick: coarser levels of the wheel come first, and in a slot what was armed last.
+ */
+function comesBefore(controller: u32, index: u32): bool {
+  const one = hot(controller);
+  const other = hot(index);
+  const level = levelOf(load<u32>(one, CONNECTION_TIMEOUT));
+  const otherLevel = levelOf(load<u32>(other, CONNECTION_TIMEOUT));
+  if (level != otherLevel) return level > otherLevel;
+  return <i32>(load<u32>(one, CONNECTION_LAST_SEEN) - load<u32>(other, CONNECTION_LAST_SEEN)) > 0;
+}
+
+/** Controllers that are due at this tick, and connections that must come after theirs. */
+let deferredControllers: u32 = 0;
+let deferredControlled: u32 = 0;
+
+/** Keeps a timer until the others of its tick have run. @returns false when the list is full */
+function defer(index: u32, list: u32, length: u32): bool {
+  if (length >= DEFERRED_MAX) return false;
+  store<u32>(worker + WORKER_DEFERRED + ((list * DEFERRED_MAX + length) << 2), index);
+  return true;
+}
+
+/**
+ * A timer came up. One that is not due yet is put off. A controller's waits until the tick's other
+ * timers have run, and so does that of a connection which Linux would run after its controller's:
+ * the order decides whether the controller is renewed once more.
+ */
+function timerFired(index: u32, tick: u32): void {
+  if (!(load<u32>(hot(index), CONNECTION_STATE) & STATE_EXPIRING)) {
+    const due = dueTick(index);
     if (<i32>(due - tick) > 0) {
       armTimer(index, due);
       return;
     }
   }
+  if (load<u32>(cold(index), COLD_CONTROLLED)) {
+    if (defer(index, 0, deferredControllers)) {
+      deferredControllers++;
+      return;
+    }
+  }
+  const controller = load<u32>(cold(index), COLD_CONTROLLER);
+  if (controller && dueTick(controller) == tick && comesBefore(controller, index)) {
+    if (defer(index, 1, deferredControlled)) {
+      deferredControlled++;
+      return;
+    }
+  }
+  expire(index, tick);
+}
+
+/** All timers of a tick have come up: those that waited for the others run. */
+function tickPassed(tick: u32): void {
+  for (let i: u32 = 0; i < deferredControllers; i++) {
+    expireDeferred(load<u32>(worker + WORKER_DEFERRED + (i << 2)), tick);
+  }
+  deferredControllers = 0;
+  for (let i: u32 = 0; i < deferredControlled; i++) {
+    expireDeferred(load<u32>(worker + WORKER_DEFERRED + ((DEFERRED_MAX + i) << 2)), tick);
+  }
+  deferredControlled = 0;
+}
+
+/** Another worker may have armed the timer meanwhile, or ended the connection. */
+function expireDeferred(index: u32, tick: u32): void {
+  if (load<u32>(cold(index), COLD_TIMER_SLOT)) return;
+  if (load<u32>(hot(index), CONNECTION_STATE) & STATE_DEAD) return;
+  expire(index, tick);
+}
+
+/** Renews a connection that controls others, ends any other (ip_vs_conn_expire). */
+function expire(index: u32, tick: u32): void {
+  const entry = hot(index);
   if (load<u32>(cold(index), COLD_CONTROLLED)) {
     atomic.and<u32>(entry + CONNECTION_STATE, ~STATE_EXPIRING);
     store<u32>(entry, TIMEOUT_CONTROLLER_SECONDS * TICKS_PER_SECOND, CONNECTION_TIMEOUT);
@@ -356,7 +429,7 @@ function timerFired(index: u32, tick: u32): void {
 
 /** Runs this worker's timers up to and including a tick. */
 export function runTimersUntil(tick: u32): void {
-  runWheel(tick, timerFired);
+  runWheel(tick, timerFired, tickPassed);
 }
 
 /** Sets the mark a connection was made with. */

@@ -23,7 +23,7 @@ import { cold, worker, workerId } from './instance.ts';
 import { lock, unlock } from './lock.ts';
 
 /** The level whose range holds a delta: level n begins at 63 << 3(n-1) ticks (LVL_START). */
-function levelOf(delta: u32): u32 {
+export function levelOf(delta: u32): u32 {
   let level: u32 = 0;
   while (level < WHEEL_LEVELS - 1 && delta >= (WHEEL_SLOTS - 1) << (WHEEL_STEP_SHIFT * level)) level++;
   return level;
@@ -125,12 +125,14 @@ function takeFirst(slot: u32): u32 {
 
 /** Called for every timer that comes up: it expires the connection or arms it anew. */
 type Fired = (index: u32, tick: u32) => void;
+/** Called when all timers of a tick have come up. */
+type Passed = (tick: u32) => void;
 
 /**
  * Runs all ticks up to and including `until`. Entries are taken one by one, as what one timer does
  * may take another out of the same slot.
  */
-export function runWheel(until: u32, fired: Fired): void {
+export function runWheel(until: u32, fired: Fired, passed: Passed): void {
   while (true) {
     const tick = load<u32>(worker, WORKER_WHEEL_CLOCK);
     if (<i32>(until - tick) < 0) return;
@@ -143,5 +145,6 @@ export function runWheel(until: u32, fired: Fired): void {
       if (clock & ((1 << WHEEL_STEP_SHIFT) - 1)) break;
       clock >>= WHEEL_STEP_SHIFT;
     }
+    passed(tick);
   }
 }

@@ -529,6 +529,12 @@ export const PART_NETWORK: u32 = 4;
 export const PART_HEADER_LENGTH: u32 = 8;
 export const PART_SIZE: u32 = 12;
 export const QUEUE_SIZE: u32 = 80 + 64 * 12;
+/**
+ * Timers of one tick that must wait for others of it: two lists of u32 connection indices,
+ * DEFERRED_MAX each.
+ */
+export const WORKER_DEFERRED: u32 = 92160;
+export const DEFERRED_MAX: u32 = 2048;
 /** Where the datagram in WORKER_DATAGRAM was cut when it came: a count, then payload lengths (u16). */
 export const WORKER_GEOMETRY: u32 = 131072 - 256;
 /** A datagram put together from fragments stands here, with room in front for an outer header. */

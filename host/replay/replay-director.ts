@@ -132,6 +132,7 @@ export class ReplayDirector {
       network,
       markOf: (packet) => markOfPacket(this.#marks, packet),
       neighbourChanged: () => this.#publishNeighbours(),
+      sendOwn: (frame) => this.#sendOwn(frame),
     });
     this.control.tick(startTick * TICK_MS);
     this.#tick = startTick;
@@ -255,6 +256,22 @@ export class ReplayDirector {
     return destination === 0 ? 0 : this.memory.u32[(at + DESTINATION_SERVICE) >>> 2];
   }
 
+  /** A frame of the host's own goes out through the first worker, after what it has sent so far. */
+  #sendOwn(frame: Uint8Array): void {
+    const worker = this.workers[0];
+    if (!worker.receiveOwn(frame, this.#tick, Math.floor(this.#milliseconds))) {
+      throw new DataPlaneError('the exception link has no free frame');
+    }
+    this.#takeSent(worker);
+  }
+
+  #takeSent(worker: WasmWorker): void {
+    for (const [number, port] of worker.ports.entries()) {
+      const { name } = this.#ports[number];
+      for (const { frame } of port.transmit()) this.#send({ port: name, frame });
+    }
+  }
+
   #takeFromHost(): void {
     for (const sent of this.host.take()) this.#send(sent);
   }
@@ -279,10 +296,7 @@ export class ReplayDirector {
   /** Gathers what the workers sent, and gives the host what they passed. */
   #collect(): void {
     for (const worker of this.workers) {
-      for (const [number, port] of worker.ports.entries()) {
-        const { name } = this.#ports[number];
-        for (const { frame } of port.transmit()) this.#send({ port: name, frame });
-      }
+      this.#takeSent(worker);
       for (const { frame, options } of worker.takePassed()) {
         this.host.receive(this.#ports[options].name, frame);
       }

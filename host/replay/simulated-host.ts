@@ -54,6 +54,8 @@ export interface SimulatedHostOptions {
   markOf(packet: Uint8Array): number;
   /** A neighbour answered: what the host knows, the data plane should know too. */
   neighbourChanged(): void;
+  /** Sends a frame of the host's own by way of the data plane, as IPVS sees what the host sends. */
+  sendOwn(frame: Uint8Array): void;
 }
 
 /** Linux asks for a neighbour three times, a second apart, and gives up a second later. */
@@ -228,7 +230,16 @@ export class SimulatedHost {
     // A packet may be delivered here for its mark alone; nothing leaves from an address not ours.
     if (header === undefined || !this.#network.isOwn(header.source)) return;
     const way = this.#network.way(header.destination);
-    if (way !== undefined) this.#output(way, packet);
+    if (way === undefined) return;
+    const neighbour = this.#network.neighbour(way.nextHop, way.link);
+    if (neighbour === undefined || !way.link.isUp) {
+      this.#output(way, packet);
+      return;
+    }
+    const type = header.family === 4 ? ETHERTYPE_IPV4 : ETHERTYPE_IPV6;
+    for (const piece of splitPacket(packet, way.mtu)) {
+      this.#options.sendOwn(buildFrame(neighbour.mac, way.link.mac, type, piece));
+    }
   }
 
   /** Sends an error about a packet that was on its way through. */

@@ -4,6 +4,8 @@
 import {
   WORKER_EXCEPTION_LINK,
   WORKER_IDENTIFICATION,
+  LINK_FLAGS,
+  LINK_FROM_HOST,
   WORKER_LINK_COUNT,
   WORKER_PORT_LINKS,
   WORKER_SEEN_GENERATION,
@@ -70,6 +72,7 @@ export class WasmWorker {
       return new MemoryPort(memory, { worker, link: port, port });
     });
     this.#exception = new MemoryPort(memory, { worker, link: ports, port: NO_LINK });
+    memory.u8[memory.link(worker, ports) + LINK_FLAGS] = LINK_FROM_HOST;
     const { block } = this;
     memory.u32[(block + WORKER_LINK_COUNT) >>> 2] = ports + 1;
     for (let port = 0; port < ports; port++) memory.u8[block + WORKER_PORT_LINKS + port] = port;
@@ -104,6 +107,13 @@ export class WasmWorker {
   /** One turn without frames: adopts new tables, runs due timers, does what the host asked for. */
   idle(tick: number, milliseconds: number): void {
     this.#dataPlane.turn(tick, milliseconds);
+  }
+
+  /** Takes a frame that the director's own stack sends. @returns false when there is no room */
+  receiveOwn(frame: Uint8Array, tick: number, milliseconds: number): boolean {
+    if (!this.#exception.receive(frame)) return false;
+    this.#dataPlane.turn(tick, milliseconds);
+    return true;
   }
 
   /** Frames for the director's own stack; the options name the port each came in on. */
