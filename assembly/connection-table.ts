@@ -63,6 +63,7 @@ import {
 import { foldAddress, hashEnd } from './hash.ts';
 import { chainMask, chains, cold, connectionsMax, hot, wide, worker } from './instance.ts';
 import { CHAIN_LOCKED, lock, lockChain, unlock, unlockChain } from './lock.ts';
+import { hashOfCallId } from './sip.ts';
 
 /** Entries taken from the shared free list at once. */
 const SPARE_BATCH: u32 = 32;
@@ -249,8 +250,10 @@ export function lookupTemplate(
   return 0;
 }
 
-/** Hash of the client's end of an entry. */
+/** Hash of the client's end of an entry; a template with a Call-ID goes by that instead. */
 export function clientHash(index: u32): u32 {
+  const callIdHash = hashOfCallId(index);
+  if (callIdHash) return callIdHash;
   const entry = hot(index);
   const family = <u32>load<u8>(entry, CONNECTION_FAMILY);
   const at = family == FAMILY_IPV4 ? entry + CONNECTION_CLIENT : wide(index) + WIDE_CLIENT;

@@ -87,7 +87,7 @@ import { DIRECTION_OUT, stepState } from './connection-state.ts';
 import { chainOf } from './connection-table.ts';
 import { countConnection, countOut } from './counters.ts';
 import { forwardOut } from './forward.ts';
-import { foldAddress, hashEnd, mix, sameAddress } from './hash.ts';
+import { foldAddress, mix, sameAddress } from './hash.ts';
 import {
   bank,
   destination,
@@ -152,7 +152,9 @@ export function parseCallId(packet: usize): bool {
   if (load<u8>(packet, PACKET_PROTOCOL) != <u8>PROTOCOL_UDP || !transport) return false;
   const end = <usize>load<u32>(packet, PACKET_NETWORK) + load<u32>(packet, PACKET_IP_LENGTH);
   if (!findCallId(transport + UDP_SIZE, end)) return false;
-  callIdHashes = (<u64>hashCallId(hashSeed ^ OTHER_SEED) << 32) | <u64>hashCallId(hashSeed);
+  // Never 0, which stands for "no Call-ID" (hashOfCallId).
+  const chain = max<u32>(hashCallId(hashSeed), 1);
+  callIdHashes = (<u64>hashCallId(hashSeed ^ OTHER_SEED) << 32) | <u64>chain;
   return true;
 }
 
@@ -293,6 +295,16 @@ function hasCallId(index: u32): bool {
 }
 
 /**
+ * The hash that chooses a template's chain, 0 for an entry without a Call-ID. One proxy may have
+ * very many calls, so its address alone would put them all into one chain.
+ */
+export function hashOfCallId(index: u32): u32 {
+  const record = sideOf(index);
+  if (!record || load<u32>(record, SIDE_KIND) != SIDE_KIND_CALL_ID) return 0;
+  return load<u32>(record, CALL_ID_HASHES);
+}
+
+/**
  * The template for a masked client and the Call-ID found last, or 0 (ip_vs_ct_in_get with the
  * engine's ct_match). `client` and `virtual` are addresses of 16 readable bytes; a mark's template
  * has protocol 0 and the mark in `virtual`.
@@ -308,7 +320,7 @@ export function findSipTemplate(
   const foldedClient = foldAddress(family, client);
   const virtualFamily: u32 = protocol == PROTOCOL_ANY ? FAMILY_IPV4 : family;
   const foldedVirtual = foldAddress(virtualFamily, virtual);
-  let node = load<u32>(chainOf(hashEnd(family, client, 0, protocol))) & ~CHAIN_LOCKED;
+  let node = load<u32>(chainOf(<u32>callIdHashes)) & ~CHAIN_LOCKED;
   while (node) {
     const index = node >> 1;
     const entry = hot(index);
