@@ -58,6 +58,21 @@ export const COMMANDS: readonly CommandDefinition[] = [
     load: async () => (await import('./command-ipvsadm.ts')).ipvsadmCommand,
   },
   {
+    name: 'replay',
+    summary: 'play a recording, or captures under a configuration, against the data plane',
+    arguments: [{ syntax: '[trace]', description: 'a recording (JSON lines)' }],
+    options: [
+      { flags: '--config <file>', description: 'the configuration to play captures under' },
+      {
+        flags: '--in <port=file>',
+        description: 'a capture (pcap, pcapng) of what comes in by a port',
+        isRepeatable: true,
+      },
+      { flags: '--out <path>', description: 'where to write: a file for a recording, else a folder' },
+    ],
+    load: async () => (await import('../replay/main.ts')).replayMain,
+  },
+  {
     name: 'status',
     summary: 'show the running director: workers, ports, services, servers',
     options: [json],

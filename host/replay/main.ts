@@ -74,7 +74,9 @@ async function replayRecording(
 ): Promise<number> {
   const recording = parseRecording((await read(file)).toString('utf8'), file);
   const module = await compileWasm('release');
-  const text = formatRecording(playRecording(recording, { module, file }));
+  // What a scheduler drew at random when the recording was made is part of what is played again.
+  const options = { module, file, followsRandomChoices: true };
+  const text = formatRecording(playRecording(recording, options));
   if (out === undefined) io.stdout.write(text);
   else await write(out, text);
   return EXIT_OK;
