@@ -4,8 +4,8 @@
 import { spawnSync } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import type { DataPlane } from '../../host/worker/wasm.ts';
 import { sourceRoot } from '../../host/netns/processes.ts';
+import type { DataPlane } from '../../host/worker/wasm.ts';
 import type { WorkerRings } from './rings.ts';
 
 /** Some turns with the harness between them. */

@@ -22,8 +22,8 @@ import {
   clientOf,
   clientPortOf,
   type End,
-  type FrameShape,
   FlowSource,
+  type FrameShape,
   FrameWriter,
   flowOf,
 } from './flows.ts';
@@ -67,6 +67,10 @@ export class HitLane {
     const packets = isIn ? STATS_IN_PACKETS : STATS_OUT_PACKETS;
     this.#countedAt = (memory.totalStatistics(worker) + packets) >>> 2;
     rings.setLength(shape.size);
+  }
+
+  get shape(): FrameShape {
+    return this.#options.shape;
   }
 
   /** Frames of a batch. */
@@ -163,4 +167,3 @@ export class ServerEnds {
     to.port = this.#clientPorts?.[flow] ?? clientPortOf(flow);
   }
 }
-

@@ -13,6 +13,7 @@ import {
   TUNNEL_IPIP,
 } from '../../assembly/shared/codes.ts';
 import { CONTROL_CONNECTION_COUNT, WORKER_WHEEL_CLOCK } from '../../assembly/shared/layout.ts';
+import { BURST_MAX } from '../../assembly/shared/limits.ts';
 import { Control } from '../../host/ipvs/control.ts';
 import type { DestinationOptions, ServiceKey, ServiceOptions } from '../../host/ipvs/types.ts';
 import { DataPlaneMemory } from '../../host/memory/data-plane-memory.ts';
@@ -232,10 +233,11 @@ export class Rig {
   }
 
   /**
-   * Makes the connections of flows 0 to count - 1, established, through the data plane itself.
+   * Makes the connections of so many flows, established, through the data plane itself.
+   * @returns milliseconds that the turns took
    * @throws Error when one is not there afterwards
    */
-  connect(count: number): void {
+  connect(count: number, firstFlow = 0): number {
     const before = this.connectionCount;
     // One ACK is enough then for a connection that is established at once.
     this.control.setSysctl('sloppy_tcp', '1');
@@ -244,23 +246,28 @@ export class Rig {
     const shape = this.frameShape('in');
     const writer = new FrameWriter(this.memory.memory.buffer, shape);
     rings.setLength(shape.size);
-    for (let flow = 0; flow < count; ) {
-      const batch = Math.min(rings.frames, count - flow);
+    let spent = 0;
+    const end = firstFlow + count;
+    for (let flow = firstFlow; flow < end; ) {
+      const batch = Math.min(rings.frames, end - flow);
       const first = rings.position(PORT_WAN);
       for (let index = 0; index < batch; index++) {
         writer.fromClient(rings.chunk((first + index) % rings.frames), flow++);
       }
+      const before = performance.now();
       for (let left = batch; left > 0; ) {
-        const burst = Math.min(left, 64);
+        const burst = Math.min(left, BURST_MAX);
         rings.receive(PORT_WAN, burst);
         dataPlane.turn(this.tick, this.tick * TICK_MS);
         rings.send();
         left -= burst;
       }
+      spent += performance.now() - before;
     }
     this.control.setSysctl('sloppy_tcp', '0');
     const made = this.connectionCount - before;
     if (made !== count) throw new Error(`${made} connections of ${count} were made`);
+    return spent;
   }
 }
 

@@ -1,8 +1,9 @@
 // The steps are the data plane's (assembly/pipeline.ts), and so is every byte they leave behind:
 // frames, rings, connections, counters. What C can do better without changing the outcome, it does:
 //
-//   * only the end of a packet that is looked up is hashed, since the local address is known first;
-//   * prefetch instructions instead of loads, and one more round of them for each step of a chain;
+//   * only the end of a packet that is looked up is hashed, as the way it goes is known first;
+//   * prefetch instructions instead of loads, in as many passes as there are dependent reads, and
+//     one more for each step of a chain;
 //   * what parsing found out stays in a packed array on the stack;
 //   * counters of every packet are added up over the burst and stored once;
 //   * the checksum of the IP header takes the time to live and the address in one update.
@@ -105,6 +106,8 @@ struct packet {
   uint32_t destination;
   // Source port in the low half, destination port in the high one, both in network order.
   uint32_t ports;
+  // Where the search for the destination among the local addresses begins.
+  uint32_t slot;
   uint32_t chain;
   // The node of the chain that is being looked at; the connection once it is found.
   uint32_t node;
@@ -255,8 +258,7 @@ always_inline uint16_t apply_delta(uint16_t checksum, uint32_t delta) {
 // ---- receive, parse, touch
 
 // LOCAL_* flags of an own address, or -1.
-always_inline int local_flags(const struct turn *turn, uint32_t address) {
-  uint32_t slot = mix(0, address) & (LOCAL_SLOTS - 1);
+always_inline int local_flags(const struct turn *turn, uint32_t address, uint32_t slot) {
   while (true) {
     const uint8_t *at = turn->locals + (size_t)slot * LOCAL_SIZE;
     uint32_t family = at[LOCAL_FAMILY];
@@ -298,7 +300,7 @@ always_inline bool parse(struct packet *packet, uint8_t *at, uint32_t length) {
   return true;
 }
 
-// Parses a frame, finds out which way it goes, and touches the bucket it is looked up in.
+// Parses a frame, and touches the record that says whether its destination is local.
 always_inline void parse_and_touch(const struct turn *turn, struct packet *packet, uint8_t *at,
                                    uint32_t length, const uint8_t *way) {
   packet->refused = !parse(packet, at, length);
@@ -310,7 +312,13 @@ always_inline void parse_and_touch(const struct turn *turn, struct packet *packe
     packet->refused = true;
     return;
   }
-  int flags = local_flags(turn, packet->destination);
+  packet->slot = mix(0, packet->destination) & (LOCAL_SLOTS - 1);
+  __builtin_prefetch(turn->locals + (size_t)packet->slot * LOCAL_SIZE);
+}
+
+// Finds out which way a packet goes, and touches the bucket it is looked up in.
+always_inline void hash_and_touch(const struct turn *turn, struct packet *packet) {
+  int flags = local_flags(turn, packet->destination, packet->slot);
   packet->outwards = flags < 0 || (flags & LOCAL_POOL);
   uint32_t protocol = packet->kind >> 8;
   uint32_t hash = packet->outwards
@@ -367,7 +375,13 @@ static void look_up(const struct turn *turn, struct packet *packets, uint32_t co
       uint8_t *entry = entry_at(turn, node);
       bool found = packet->outwards ? matches_out(packet, entry, node)
                                     : matches_in(packet, entry, node);
-      if (found) continue;
+      if (found) {
+        // An answer over UDP asks whether a template controls the connection.
+        if (packet->outwards && packet->kind >> 8 == PROTOCOL_UDP) {
+          __builtin_prefetch(turn->cold + (size_t)(node >> 1) * CONNECTION_COLD_SIZE);
+        }
+        continue;
+      }
       packet->node = load32(entry + (node & 1 ? CONNECTION_NEXT_LOCAL : CONNECTION_NEXT));
       __builtin_prefetch(entry_at(turn, packet->node), 1);
       open[still++] = open[i];
@@ -568,6 +582,9 @@ static uint32_t run_link(struct turn *turn, uint8_t *link) {
     parse_and_touch(turn, &packets[i], turn->frames + load32(descriptor + DESCRIPTOR_ADDRESS),
                     load32(descriptor + DESCRIPTOR_LENGTH), way);
     packets[i].refused |= !is_ours;
+  }
+  for (uint32_t i = 0; i < count; i++) {
+    if (likely(!packets[i].refused)) hash_and_touch(turn, &packets[i]);
   }
   store_release(at, consumer + count);
   store32(link + LINK_FILL_OUTSTANDING, load32(link + LINK_FILL_OUTSTANDING) - count);

@@ -3,7 +3,11 @@
 
 import { readFile } from 'node:fs/promises';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { WORKER_PACKETS, WORKER_WHEEL, WORKER_WHEEL_CLOCK } from '../../../assembly/shared/layout.ts';
+import {
+  WORKER_PACKETS,
+  WORKER_WHEEL,
+  WORKER_WHEEL_CLOCK,
+} from '../../../assembly/shared/layout.ts';
 import { FRAME_HEADROOM } from '../../../assembly/shared/limits.ts';
 import { type Engine, twinEngine, wasmEngine } from '../../../bench/data-plane/engine.ts';
 import { type Direction, TCP_ACK, type Transport } from '../../../bench/data-plane/flows.ts';
