@@ -228,6 +228,12 @@ function handle(packet: usize): void {
   }
   if (load<u16>(packet, PACKET_FLAGS) & <u16>(PACKET_FRAGMENT_FIRST | PACKET_FRAGMENT_LATER)) {
     if (!gather(packet)) return;
+    // The whole datagram was parsed anew: what no fragment shows may be wrong with it.
+    const wholeReason = <u32>load<u8>(packet, PACKET_REASON);
+    if (wholeReason) {
+      drop(packet, wholeReason);
+      return;
+    }
     hashPacket(packet);
   }
   decide(packet);
