@@ -13,7 +13,7 @@ import {
   PACKET_VERDICT,
   WORKER_GEOMETRY,
 } from './shared/layout.ts';
-import { FRAME_HEADROOM } from './shared/limits.ts';
+import { FRAME_HEADROOM, FRAME_SIZE } from './shared/limits.ts';
 import { count } from './counters.ts';
 import { nextIdentification } from './icmp-error.ts';
 import { worker } from './instance.ts';
@@ -40,8 +40,11 @@ import {
   setIpv6PayloadLength,
 } from './wire/ipv6.ts';
 
-/** Every IPv6 way takes packets of this length (RFC 8200, 5). */
+/** Every way takes packets of these lengths (RFC 791, 3.2; RFC 8200, 5). */
+const IPV4_MTU_MIN: u32 = 68;
 const IPV6_MTU_MIN: u32 = 1280;
+/** No piece is longer than a frame has room for, whatever the port would take. */
+const PIECE_MAX: u32 = FRAME_SIZE - FRAME_HEADROOM - <u32>ETHERNET_SIZE;
 /** What is cut for the director's own stack is cut so as to fit a frame. */
 const DATAGRAM_PIECE_MAX: u32 = 1500;
 
@@ -71,6 +74,8 @@ export function cutAndSend(packet: usize, family: u32, hop: u32): void {
   const inPieces = load<u32>(packet, PACKET_PARTS) != 0;
   const largest = load<u32>(packet, PACKET_FRAGMENT_MAX);
   let mtu = hop == HOP_LOCAL ? DATAGRAM_PIECE_MAX : hopMtu(hop);
+  if (mtu > PIECE_MAX) mtu = PIECE_MAX;
+  if (mtu < IPV4_MTU_MIN) mtu = IPV4_MTU_MIN;
   if (largest != 0 && largest < mtu) mtu = largest;
   if (family != FAMILY_IPV4 && mtu < IPV6_MTU_MIN) mtu = IPV6_MTU_MIN;
   const isWhole = family == FAMILY_IPV4

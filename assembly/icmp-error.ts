@@ -57,6 +57,8 @@ import {
 export const OWN_TIME_TO_LIVE: u32 = 64;
 /** An error packet is no longer than this (RFC 1812 4.3.2.3). */
 const ICMP_PACKET_MAX: u32 = 576;
+/** No way takes less (RFC 791, 3.2). */
+const IPV4_MTU_MIN: u32 = 68;
 /** IPv6: no longer than the minimum MTU (RFC 4443 2.4). */
 const ICMPV6_PACKET_MAX: u32 = 1280;
 /** Precedence "internetwork control", and the bits of the TOS that are kept beside it. */
@@ -171,7 +173,8 @@ function buildError4(
   rest: u32,
   mtu: u32,
 ): u32 {
-  const room = (mtu < ICMP_PACKET_MAX ? mtu : ICMP_PACKET_MAX) - IPV4_SIZE - ICMP_SIZE;
+  const limit = mtu < IPV4_MTU_MIN ? IPV4_MTU_MIN : mtu < ICMP_PACKET_MAX ? mtu : ICMP_PACKET_MAX;
+  const room = limit - IPV4_SIZE - ICMP_SIZE;
   const bytes = length < room ? length : room;
   const message = at + IPV4_SIZE;
   buildIcmp(message, type, code, rest);
