@@ -191,26 +191,25 @@ function reaches(node: u32, entry: usize, packet: usize, forwarding: u32): bool 
   );
 }
 
+/** Whether the connection behind a node is the one that a packet answers. */
+// @ts-ignore: decorator
+@inline
+function answersAt(node: u32, packet: usize): bool {
+  const entry = hot(node >> 1);
+  if (load<u16>(entry, CONNECTION_FAMILY) != load<u16>(packet, PACKET_FAMILY)) return false;
+  const forwarding = (load<u32>(entry, CONNECTION_STATE) & STATE_FORWARD_MASK) >> STATE_FORWARD_SHIFT;
+  return reaches(node, entry, packet, forwarding) && answersFor(node >> 1, entry, packet, forwarding);
+}
+
 /**
  * The connection of a packet from a real server, or 0 (ip_vs_conn_out_get). The hash is the packet's
  * destination end's.
  */
 export function lookupOut(packet: usize): u32 {
-  const kind = load<u16>(packet, PACKET_FAMILY);
   let node = load<u32>(chainOf(load<u32>(packet, PACKET_HASH_OTHER))) & ~CHAIN_LOCKED;
   while (node) {
-    const entry = hot(node >> 1);
-    if (load<u16>(entry, CONNECTION_FAMILY) == kind) {
-      const forwarding =
-        (load<u32>(entry, CONNECTION_STATE) & STATE_FORWARD_MASK) >> STATE_FORWARD_SHIFT;
-      if (
-        reaches(node, entry, packet, forwarding) &&
-        answersFor(node >> 1, entry, packet, forwarding)
-      ) {
-        return node >> 1;
-      }
-    }
-    node = nextNode(entry, node);
+    if (answersAt(node, packet)) return node >> 1;
+    node = nextNode(hot(node >> 1), node);
   }
   return 0;
 }
@@ -283,6 +282,23 @@ export function insertNode(node: u32, hash: u32): void {
   unlockChain(head, node);
 }
 
+/**
+ * Puts a node at the head of the chain of an answer's destination end (PACKET_HASH_OTHER), unless a
+ * connection that gets such answers is there already: two workers may try for one end at once.
+ */
+export function insertIfAlone(node: u32, answer: usize): bool {
+  const head = chainOf(load<u32>(answer, PACKET_HASH_OTHER));
+  const first = lockChain(head);
+  for (let other = first; other; other = nextNode(hot(other >> 1), other)) {
+    if (!answersAt(other, answer)) continue;
+    unlockChain(head, first);
+    return false;
+  }
+  storeNext(node, first);
+  unlockChain(head, node);
+  return true;
+}
+
 /** Takes a node out of its chain. Whoever stands on it still finds its way on. */
 export function removeNode(node: u32, hash: u32): void {
   const head = chainOf(hash);
@@ -317,7 +333,7 @@ function refillSpares(): void {
     let entry = index;
     if (entry) {
       index = load<u32>(cold(entry), COLD_TIMER_NEXT);
-    } else if (fresh <= connectionsMax) {
+    } else if (fresh < connectionsMax) {
       entry = fresh++;
     } else {
       break;

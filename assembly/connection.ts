@@ -75,6 +75,7 @@ import {
   allocate,
   clientHash,
   giveBack,
+  insertIfAlone,
   insertNode,
   localHash,
   removeNode,
@@ -84,8 +85,11 @@ import { count } from './counters.ts';
 import { foldAddress } from './hash.ts';
 import { cold, destination, destinationState, hot, now, wide, worker } from './instance.ts';
 import { freeSide } from './side-record.ts';
-import { armTimer, cancelTimer, firingTick, levelOf, runWheel } from './timer-wheel.ts';
+import { armTimer, endTimer, firingTick, levelOf, runWheel } from './timer-wheel.ts';
 import { checksumFold64 } from './wire/checksum.ts';
+
+/** In COLD_CONTROLLED of an entry that has ended: it can control nobody any more. */
+const CONTROL_ENDED: u32 = 0x80000000;
 
 /** Forwarding method of a state word. */
 // @ts-ignore: decorator
@@ -223,10 +227,23 @@ export function hashConnection(index: u32): void {
   const entry = hot(index);
   const state = load<u32>(entry, CONNECTION_STATE);
   if (state & STATE_ONE_PACKET) return;
-  const both = forwardingOf(state) == FORWARD_FULL_NAT && !(state & STATE_TEMPLATE);
-  store<u32>(entry, state | STATE_HASHED | (both ? STATE_HASHED_LOCAL : 0), CONNECTION_STATE);
-  if (both) insertNode((index << 1) | 1, localHash(index));
+  atomic.or<u32>(entry + CONNECTION_STATE, STATE_HASHED);
   insertNode(index << 1, clientHash(index));
+  // Another worker may have ended it since it was taken out of its chain to be put in anew.
+  if (atomic.load<u32>(entry + CONNECTION_STATE) & STATE_DEAD) unhashConnection(index);
+}
+
+/**
+ * Takes the local end of a full-nat connection for it: the second of its nodes is in a chain then.
+ * @param answer a packet record of an answer to that end
+ * @returns false when another connection has the end
+ */
+export function hashLocalEnd(index: u32, answer: usize): bool {
+  const at = hot(index) + CONNECTION_STATE;
+  atomic.or<u32>(at, STATE_HASHED_LOCAL);
+  if (insertIfAlone((index << 1) | 1, answer)) return true;
+  atomic.and<u32>(at, ~STATE_HASHED_LOCAL);
+  return false;
 }
 
 export function unhashConnection(index: u32): void {
@@ -276,10 +293,14 @@ export function expireNow(index: u32): void {
   armTimer(index, now + 1);
 }
 
-/** Puts a connection under the control of a template or of a control connection. */
+/**
+ * Puts a connection under the control of a template or of a control connection. One that another
+ * worker has ended in this very moment controls nobody: the connection stays without one then.
+ */
 export function addControl(index: u32, controller: u32): void {
-  store<u32>(cold(index), controller, COLD_CONTROLLER);
-  atomic.add<u32>(cold(controller) + COLD_CONTROLLED, 1);
+  const at = cold(controller) + COLD_CONTROLLED;
+  if (atomic.add<u32>(at, 1) & CONTROL_ENDED) atomic.sub<u32>(at, 1);
+  else store<u32>(cold(index), controller, COLD_CONTROLLER);
 }
 
 /** Marks the template of a connection as assured: it has carried an established one. */
@@ -302,12 +323,17 @@ function unbindDestination(index: u32, state: u32): void {
   atomic.sub<u32>(counts + DESTINATION_STATE_REFERENCES, 1);
 }
 
-/** Ends an entry that controls nobody. `chain`: its controller goes too when it is idle and unassured. */
-function destroy(index: u32, chain: bool): void {
-  cancelTimer(index);
-  unhashConnection(index);
+/**
+ * Ends an entry. Several workers may try, one does. It can control nobody from the first line on, and
+ * once endTimer has returned no worker touches its links.
+ * @param chain its controller goes too when that is idle and unassured
+ * @returns false when it controls others, or has ended already
+ */
+function destroy(index: u32, chain: bool): bool {
+  if (atomic.cmpxchg<u32>(cold(index) + COLD_CONTROLLED, 0, CONTROL_ENDED) != 0) return false;
   const state = atomic.or<u32>(hot(index) + CONNECTION_STATE, STATE_DEAD);
-  if (state & STATE_DEAD) return;
+  endTimer(index);
+  unhashConnection(index);
   const controller = load<u32>(cold(index), COLD_CONTROLLER);
   if (controller) {
     store<u32>(cold(index), 0, COLD_CONTROLLER);
@@ -323,11 +349,11 @@ function destroy(index: u32, chain: bool): void {
     const above = load<u32>(hot(controller), CONNECTION_STATE);
     if (!(above & STATE_TEMPLATE) || !(above & TEMPLATE_ASSURED)) destroy(controller, true);
   }
+  return true;
 }
 
 /** Removes a connection at once, and with it a controller that nobody else needs (ip_vs_conn_del). */
 export function deleteConnection(index: u32): void {
-  if (load<u32>(cold(index), COLD_CONTROLLED)) return;
   destroy(index, true);
 }
 
@@ -367,6 +393,20 @@ function defer(index: u32, list: u32, length: u32): bool {
 }
 
 /**
+ * Sets a timer that has come up too early. Another worker may shorten the timeout and set the timer
+ * in the same moment: the earlier tick counts, whoever comes last.
+ */
+function putOff(index: u32, due: u32): void {
+  armTimer(index, due);
+  let again = dueTick(index);
+  while (<i32>(again - due) < 0) {
+    due = again;
+    armTimer(index, due);
+    again = dueTick(index);
+  }
+}
+
+/**
  * A timer came up. One that is not due yet is put off. A controller's waits until the tick's other
  * timers have run, and so does that of a connection which Linux would run after its controller's:
  * the order decides whether the controller is renewed once more.
@@ -375,7 +415,7 @@ function timerFired(index: u32, tick: u32): void {
   if (!(load<u32>(hot(index), CONNECTION_STATE) & STATE_EXPIRING)) {
     const due = dueTick(index);
     if (<i32>(due - tick) > 0) {
-      armTimer(index, due);
+      putOff(index, due);
       return;
     }
   }
@@ -416,15 +456,12 @@ function expireDeferred(index: u32, tick: u32): void {
 
 /** Renews a connection that controls others, ends any other (ip_vs_conn_expire). */
 function expire(index: u32, tick: u32): void {
+  if (destroy(index, false)) return;
   const entry = hot(index);
-  if (load<u32>(cold(index), COLD_CONTROLLED)) {
-    atomic.and<u32>(entry + CONNECTION_STATE, ~STATE_EXPIRING);
-    store<u32>(entry, TIMEOUT_CONTROLLER_SECONDS * TICKS_PER_SECOND, CONNECTION_TIMEOUT);
-    store<u32>(entry, tick, CONNECTION_LAST_SEEN);
-    armTimer(index, firingTick(tick, TIMEOUT_CONTROLLER_SECONDS * TICKS_PER_SECOND));
-    return;
-  }
-  destroy(index, false);
+  atomic.and<u32>(entry + CONNECTION_STATE, ~STATE_EXPIRING);
+  store<u32>(entry, TIMEOUT_CONTROLLER_SECONDS * TICKS_PER_SECOND, CONNECTION_TIMEOUT);
+  store<u32>(entry, tick, CONNECTION_LAST_SEEN);
+  armTimer(index, firingTick(tick, TIMEOUT_CONTROLLER_SECONDS * TICKS_PER_SECOND));
 }
 
 /** Runs this worker's timers up to and including a tick. */
@@ -445,6 +482,7 @@ export function forgetHops(index: u32): void {
 
 /** Lets go of a new connection that was bound but is in no chain and no wheel. */
 export function discardConnection(index: u32): void {
+  count(COUNTER_CONNECTIONS_EXPIRED);
   unbindDestination(index, load<u32>(hot(index), CONNECTION_STATE));
   giveBack(index);
 }

@@ -56,6 +56,9 @@ function slotLevel(fires: u32, clock: u32): u32 {
   return level;
 }
 
+/** COLD_TIMER_SLOT of a connection that has ended: its entry waits in another list, by the same links. */
+const TIMER_ENDED: u32 = 0xffffffff;
+
 // @ts-ignore: decorator
 @inline
 function block(id: u32): usize {
@@ -70,20 +73,26 @@ function unlink(owner: usize, entry: usize): void {
   if (previous) store<u32>(cold(previous), next, COLD_TIMER_NEXT);
   else store<u32>(owner + WORKER_WHEEL + (slot << 2), next);
   if (next) store<u32>(cold(next), previous, COLD_TIMER_PREVIOUS);
-  store<u32>(entry, 0, COLD_TIMER_SLOT);
+  atomic.store<u32>(entry + COLD_TIMER_SLOT, 0);
 }
 
-/** Puts an entry at the head of its slot. The wheel's lock is held. */
-function link(index: u32, fires: u32): void {
+/**
+ * Puts an entry at the head of its slot. The wheel's lock is held.
+ * @returns false when it is in another wheel by now, or has ended
+ */
+function link(index: u32, fires: u32): bool {
   const entry = cold(index);
   const slot = slotOf(fires, load<u32>(worker, WORKER_WHEEL_CLOCK));
+  // Its links may be used only by whoever has taken the entry for a wheel.
+  const place = (slot + 1) | (workerId << 16);
+  if (atomic.cmpxchg<u32>(entry + COLD_TIMER_SLOT, 0, place) != 0) return false;
   const head = worker + WORKER_WHEEL + (slot << 2);
   const next = load<u32>(head);
   store<u32>(entry, next, COLD_TIMER_NEXT);
   store<u32>(entry, 0, COLD_TIMER_PREVIOUS);
-  store<u32>(entry, (slot + 1) | (workerId << 16), COLD_TIMER_SLOT);
   if (next) store<u32>(cold(next), index, COLD_TIMER_PREVIOUS);
   store<u32>(head, index);
+  return true;
 }
 
 /** Takes a connection's timer out of whichever worker's wheel it is in. */
@@ -91,7 +100,7 @@ export function cancelTimer(index: u32): void {
   const entry = cold(index);
   while (true) {
     const where = atomic.load<u32>(entry + COLD_TIMER_SLOT);
-    if (!where) return;
+    if (!where || where == TIMER_ENDED) return;
     const owner = block(where >> 16);
     lock(owner + WORKER_WHEEL_LOCK);
     const same = load<u32>(entry, COLD_TIMER_SLOT) == where;
@@ -101,14 +110,31 @@ export function cancelTimer(index: u32): void {
   }
 }
 
-/** Sets a connection's timer to fire at a tick, in this worker's wheel, wherever it was before. */
+/** Takes a connection that ends out of its wheel, and keeps every worker from setting its timer again. */
+export function endTimer(index: u32): void {
+  const at = cold(index) + COLD_TIMER_SLOT;
+  while (true) {
+    cancelTimer(index);
+    const found = atomic.cmpxchg<u32>(at, 0, TIMER_ENDED);
+    if (found == 0 || found == TIMER_ENDED) return;
+  }
+}
+
+/**
+ * Sets a connection's timer to fire at a tick, in this worker's wheel, wherever it was before. When
+ * several workers do so at once, the last one's holds; when the connection has ended, nobody's.
+ */
 export function armTimer(index: u32, fires: u32): void {
-  cancelTimer(index);
-  lock(worker + WORKER_WHEEL_LOCK);
-  // The tick that is running, or one that has passed, would come up only a whole turn later.
-  const clock = load<u32>(worker, WORKER_WHEEL_CLOCK);
-  link(index, <i32>(fires - clock) < 0 ? clock : fires);
-  unlock(worker + WORKER_WHEEL_LOCK);
+  const at = cold(index) + COLD_TIMER_SLOT;
+  while (true) {
+    cancelTimer(index);
+    lock(worker + WORKER_WHEEL_LOCK);
+    // The tick that is running, or one that has passed, would come up only a whole turn later.
+    const clock = load<u32>(worker, WORKER_WHEEL_CLOCK);
+    const linked = link(index, <i32>(fires - clock) < 0 ? clock : fires);
+    unlock(worker + WORKER_WHEEL_LOCK);
+    if (linked || atomic.load<u32>(at) == TIMER_ENDED) return;
+  }
 }
 
 /** Takes one entry out of a slot, 0 when the slot is empty. */

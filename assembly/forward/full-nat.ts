@@ -16,6 +16,7 @@ import {
   CONNECTION_LOCAL,
   CONNECTION_LOCAL_PORT,
   CONNECTION_PROTOCOL,
+  CONNECTION_STATE,
   CONNECTION_VIRTUAL,
   CONNECTION_VIRTUAL_PORT,
   DESTINATION_STATE_POOL_CURSOR,
@@ -31,6 +32,7 @@ import {
   POOL_ADDRESS,
   POOL_FAMILY,
   POOL_SIZE,
+  STATE_ONE_PACKET,
   WIDE_CLIENT,
   WIDE_DESTINATION,
   WIDE_LOCAL,
@@ -38,7 +40,7 @@ import {
   WORKER_SCRATCH,
 } from '../shared/layout.ts';
 import { LOCAL_POOL_MAX } from '../shared/limits.ts';
-import { computeDeltas, discardConnection } from '../connection.ts';
+import { computeDeltas, discardConnection, hashLocalEnd } from '../connection.ts';
 import { lookupOut } from '../connection-table.ts';
 import { copyAddress, foldAddress, hashEnd } from '../hash.ts';
 import { bank, destinationState, hot, localPool, wide, worker } from '../instance.ts';
@@ -79,8 +81,11 @@ function poolAddress(family: u32, n: u32): usize {
 }
 
 function poolAddresses(family: u32): u32 {
+  const addresses = load<u32>(bank, BANK_LOCAL_POOL_COUNT);
   let found: u32 = 0;
-  while (found < LOCAL_POOL_MAX && poolAddress(family, found)) found++;
+  for (let i: u32 = 0; i < addresses && i < LOCAL_POOL_MAX; i++) {
+    if (<u32>load<u8>(localPool + <usize>i * POOL_SIZE, POOL_FAMILY) == family) found++;
+  }
   return found;
 }
 
@@ -127,7 +132,9 @@ export function bindLocalEnd(index: u32, destinationId: u32): bool {
     store<u16>(entry, <u16>portBe, CONNECTION_LOCAL_PORT);
     if (family != FAMILY_IPV4) v128.store(wide(index) + WIDE_LOCAL, v128.load(address));
     computeDeltas(index);
-    return true;
+    // A one-packet connection is in no chain, and nothing keeps its end from the next one.
+    if (load<u32>(entry, CONNECTION_STATE) & STATE_ONE_PACKET) return true;
+    if (hashLocalEnd(index, probe)) return true;
   }
   discardConnection(index);
   return false;
