@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import {
+  address,
   choice,
   duration,
   flag,
@@ -28,13 +29,16 @@ const timing = {
   fall: integer(1, ATTEMPTS_MAX).optional().describe('Failures in a row until down. Default 3.'),
   retryDelay: duration(10, CHECK_PERIOD_MAX_MS)
     .optional()
-    .describe('Time to the next probe after a failure. Default: the interval.'),
+    .describe('Time to the next probe after a failure, until down. Default: the interval.'),
   jitter: duration(0, CHECK_PERIOD_MAX_MS)
     .optional()
-    .describe('Each interval is longer by a random time up to this. Default: a tenth of it.'),
+    .describe('Each interval is shorter by a random time up to this. Default: a tenth of it.'),
   warmUp: duration(0, CHECK_PERIOD_MAX_MS)
     .optional()
     .describe('First probes are spread at random over this time. Default: the interval.'),
+  alpha: flag()
+    .optional()
+    .describe('A server counts as down until its first success. Default false: as up.'),
   damping: mapping({
     changes: integer(2, ATTEMPTS_MAX).describe('State changes that count as flapping.'),
     within: duration(1_000, CHECK_PERIOD_MAX_MS).describe('The time they are counted in.'),
@@ -44,8 +48,15 @@ const timing = {
     .describe('Holds a server down that goes up and down too often. Default: off.'),
 };
 
+/** Where a check over the network comes from. */
+const source = {
+  source: address().optional().describe("The director's address to probe from. Default: any."),
+};
+
 /** Where a check over the network goes, when that is not simply the server. */
 const target = {
+  ...source,
+  address: address().optional().describe("Another address than the server's own."),
   port: integer(1, 65535).optional().describe("Another port than the server's own."),
   via: choice(['server', 'vip'])
     .optional()
@@ -67,6 +78,8 @@ const http = {
     .describe('Further request headers.'),
   status: statusRanges().optional().describe('The status codes that pass. Default 200-299.'),
   body: regularExpression().optional().describe('A regular expression the body must match.'),
+  contains: text('a text').optional().describe('A text the body must have in it.'),
+  bodyNot: regularExpression().optional().describe('A regular expression the body must not match.'),
   digest: matching('an MD5 or SHA-256 digest in hexadecimal', /^([0-9a-fA-F]{32}|[0-9a-fA-F]{64})$/)
     .optional()
     .describe('The MD5 or SHA-256 digest the body must have.'),
@@ -76,6 +89,11 @@ const tls = {
   sni: text('a host name').optional().describe('The name asked for in the TLS handshake.'),
   verify: flag().optional().describe('Check the certificate, chain and name. Default false.'),
   ca: text('a file name').optional().describe('Certificates to trust, PEM, instead of the system.'),
+  certificate: text('a file name').optional().describe('A certificate to show, PEM.'),
+  key: text('a file name').optional().describe('The private key of that certificate, PEM.'),
+  validFor: duration(0)
+    .optional()
+    .describe("The server's certificate must not end sooner than this. Default: not looked at."),
 };
 
 /** A check, told apart by its `type`. */
@@ -84,7 +102,11 @@ export const checkSchema = z
     'type',
     [
       mapping({ type: z.literal('none').describe('No check: the server counts as up.') }),
-      mapping({ type: z.literal('icmp').describe('An echo request is answered.'), ...timing }),
+      mapping({
+        type: z.literal('icmp').describe('An echo request is answered.'),
+        ...timing,
+        ...source,
+      }),
       mapping({ type: z.literal('tcp').describe('A connection opens.'), ...timing, ...target }),
       mapping({
         type: z.literal('http').describe('An HTTP request is answered as wanted.'),
@@ -109,6 +131,11 @@ export const checkSchema = z
           .describe('What to send, as bytes.'),
         requireReply: flag().optional().describe('Silence is a failure. Default false.'),
         expect: regularExpression().optional().describe('What a reply must match.'),
+        expectHex: matching('bytes in hexadecimal, x for any digit', /^([0-9a-fA-FxX]{2})*$/)
+          .optional()
+          .describe('What a reply must start with, as bytes; x stands for any digit.'),
+        replyMin: integer(0, 65_535).optional().describe('Bytes of a reply, at least.'),
+        replyMax: integer(0, 65_535).optional().describe('Bytes of a reply, at most.'),
       }),
       mapping({
         type: z.literal('dns').describe('A DNS query is answered.'),
@@ -131,6 +158,7 @@ export const checkSchema = z
         ...target,
         service: z.string({ error: 'expected text' }).optional().describe('Default: the server.'),
         tls: flag().optional().describe('Use TLS. Default false.'),
+        ...tls,
       }),
       mapping({
         type: z.literal('command').describe('A program exits with 0.'),

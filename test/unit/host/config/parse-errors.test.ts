@@ -209,7 +209,8 @@ describe('services', () => {
     [
       `{ ${listen}, check: { type: tcp, path: / } }`,
       '4:54 services[0].check.path [unknown-key] unknown key "path"; the keys here are type, ' +
-        'interval, timeout, rise, fall, retryDelay, jitter, warmUp, damping, port, via',
+        'interval, timeout, rise, fall, retryDelay, jitter, warmUp, alpha, damping, source, ' +
+        'address, port, via',
     ],
     [
       `{ ${listen}, check: { type: http, status: 99-200 } }`,

@@ -1,0 +1,157 @@
+// The log lines of health checking. Each has a stable `event`; what it is about is in fields:
+//
+//   event                 level  fields
+//   server-up             info   server, target, check, previous, reason, latencyMs, services
+//   server-down           warn   the same and failures
+//   server-flapping       warn   server, target, heldMs, services
+//   server-weight         info   service, server, before, after
+//   server-drained        info   service, server
+//   server-undrained      info   service, server
+//   quorum-up             info   service, weight, threshold, initial
+//   quorum-down           warn   the same
+//   sorry-server-in       warn   service, server
+//   sorry-server-out      info   service, server
+//   probe-failed          debug  server, target, check, reason, failures
+//   probe-not-possible    warn   server, target, check, reason
+//   probes-late           warn   lateMs, inFlight, waiting
+//   health-not-applied    error  reason, changes
+//   check-via-vip         warn   services
+//   notify-failed, notify-dropped   error  service, notifies, command, reason
+
+import { formatEndpoint } from '../config/address.ts';
+import type { ServiceConfig } from '../config/types.ts';
+import type { Logger } from '../log.ts';
+import type { Checker } from './checker.ts';
+import type { CheckerRecord } from './checker-state.ts';
+import type { ServiceEvent } from './service-state.ts';
+
+/** Who uses a checker. */
+export interface CheckerUsers {
+  /** The keys of the servers, as their services call them. */
+  readonly servers: readonly string[];
+  /** The names of the services. */
+  readonly services: readonly string[];
+}
+
+/** A line about a thousand services would be no line. */
+const NAMES_MAX = 10;
+
+/** What a result changed, said once for all services that share the checker. */
+export function logResult(
+  log: Logger,
+  checker: Checker,
+  before: CheckerRecord,
+  usersOf: () => CheckerUsers,
+): void {
+  const { record } = checker;
+  const result = record.lastResult!;
+  if (result.isOurs === true) {
+    const isNews = before.lastResult?.isOurs !== true || before.lastResult.detail !== result.detail;
+    if (isNews) logNotPossible(log, checker, usersOf());
+    return;
+  }
+  if (record.state !== before.state) logStateChange(log, checker, before, usersOf());
+  else if (!result.ok && log.isLevelEnabled('debug')) {
+    const fields = fieldsOf(checker, usersOf());
+    log.debug({ event: 'probe-failed', ...fields, failures: record.failures });
+  }
+  if (record.heldUntil !== undefined && record.heldUntil !== before.heldUntil) {
+    logFlapping(log, checker, usersOf());
+  }
+}
+
+function logStateChange(
+  log: Logger,
+  checker: Checker,
+  before: CheckerRecord,
+  users: CheckerUsers,
+): void {
+  const { state, failures, lastResult } = checker.record;
+  const result = lastResult!;
+  const fields = fieldsOf(checker, users);
+  const server = fields.server;
+  const change = { ...fields, previous: before.state, latencyMs: rounded(result.latencyMs) };
+  if (state === 'up') {
+    log.info({ event: 'server-up', ...change }, `server ${server} is up: ${result.detail}`);
+  } else {
+    log.warn(
+      { event: 'server-down', ...change, failures },
+      `server ${server} is down: ${result.detail}`,
+    );
+  }
+}
+
+function logFlapping(log: Logger, checker: Checker, users: CheckerUsers): void {
+  const { server, target, services } = fieldsOf(checker, users);
+  const heldMs = checker.check.damping?.hold;
+  log.warn(
+    { event: 'server-flapping', server, target, heldMs, services },
+    `server ${server} goes up and down: held down`,
+  );
+}
+
+function logNotPossible(log: Logger, checker: Checker, users: CheckerUsers): void {
+  const fields = fieldsOf(checker, users);
+  log.warn(
+    { event: 'probe-not-possible', ...fields },
+    `server ${fields.server} cannot be probed: ${fields.reason}`,
+  );
+}
+
+function fieldsOf({ target, check, record }: Checker, { servers, services }: CheckerUsers) {
+  const { address, port } = target;
+  const endpoint = port === 0 ? address : formatEndpoint(address, port);
+  return {
+    server: servers[0] ?? endpoint,
+    ...(servers.length > 1 && { servers: servers.slice(0, NAMES_MAX) }),
+    target: endpoint,
+    check: check.type,
+    reason: record.lastResult?.detail ?? '',
+    services: services.slice(0, NAMES_MAX),
+    ...(services.length > NAMES_MAX && { serviceCount: services.length }),
+  };
+}
+
+/** What happened to a service. Servers that come and go have been reported by their checkers. */
+export function logServiceEvent(log: Logger, service: ServiceConfig, event: ServiceEvent): void {
+  const { name } = service;
+  switch (event.kind) {
+    case 'server-available':
+    case 'server-unavailable':
+      return;
+    case 'server-weight': {
+      const { before, after } = event;
+      const server = event.server.key;
+      log.info(
+        { event: event.kind, service: name, server, before, after },
+        `weight of ${server} of ${name}: ${before} -> ${after}`,
+      );
+      return;
+    }
+    case 'quorum-up':
+    case 'quorum-down': {
+      const { weight, threshold, isInitial: initial } = event;
+      const level = event.kind === 'quorum-up' ? 'info' : 'warn';
+      const sign = event.kind === 'quorum-up' ? '>=' : '<';
+      log[level](
+        { event: event.kind, service: name, weight, threshold, initial },
+        `${event.kind.replace('-', ' ')}: ${name}, weight ${weight} ${sign} ${threshold}`,
+      );
+      return;
+    }
+    case 'sorry-server-in':
+    case 'sorry-server-out': {
+      const level = event.kind === 'sorry-server-in' ? 'warn' : 'info';
+      const server = event.server.key;
+      log[level](
+        { event: event.kind, service: name, server },
+        `${event.kind.replaceAll('-', ' ')}: ${server} of ${name}`,
+      );
+      return;
+    }
+  }
+}
+
+function rounded(milliseconds: number): number {
+  return Math.round(milliseconds * 1000) / 1000;
+}
