@@ -79,4 +79,13 @@ export const COMMANDS: readonly CommandDefinition[] = [
     needsDirector: true,
     load: async () => (await import('./command-status.ts')).statusCommand,
   },
+  {
+    name: 'doctor',
+    summary: 'look at the machine, the ports and the network, and say what is wrong and what helps',
+    options: [
+      { flags: '--config <file>', description: 'the configuration to look at it for' },
+      json,
+    ],
+    load: async () => (await import('../doctor/command-doctor.ts')).doctorCommand,
+  },
 ];

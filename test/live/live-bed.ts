@@ -57,13 +57,13 @@ export class LiveBed {
   }
 
   /** Writes a configuration: `director` and the rest are YAML in flow or block style. */
-  write({ director = '', ports, services = '' }: Configuration = {}): string {
+  write({ director = '', ports, services = '', control }: Configuration = {}): string {
     const lines = [
       'version: 1',
       'director:',
       `  ports: ${ports ?? '[{ name: wan, interface: wan }, { name: lan, interface: lan }]'}`,
       '  connections: 10_000',
-      `  control: ${this.socket}`,
+      `  control: ${control ?? this.socket}`,
       director,
       services === '' ? '' : `services:\n${services}`,
     ];
@@ -132,6 +132,8 @@ export interface Configuration {
   readonly director?: string;
   readonly ports?: string;
   readonly services?: string;
+  /** Another socket than the bed's. */
+  readonly control?: string;
 }
 
 /** A nat service for HTTP on the VIP, in front of the given server addresses. */
