@@ -1,6 +1,7 @@
 // Which checker a server of a service needs: the target and the check, in one word, so that servers
 // with the same word share one.
 
+import { createHash } from 'node:crypto';
 import type { CheckConfig, DestinationConfig } from '../config/types.ts';
 import type { ProbeTarget } from './probe.ts';
 
@@ -16,15 +17,17 @@ export function probeTarget(server: DestinationConfig, check: CheckConfig): Prob
 
 /** Makes the keys of checkers. */
 export class CheckerKeys {
-  /** Servers of a service share the object of its check, which is turned into text only once. */
-  readonly #texts = new WeakMap<CheckConfig, string>();
+  /** Servers of a service share the object of its check, which is looked at only once. */
+  readonly #digests = new WeakMap<CheckConfig, string>();
 
   key({ address, port }: ProbeTarget, check: CheckConfig): string {
-    let text = this.#texts.get(check);
-    if (text === undefined) {
-      text = JSON.stringify(Object.entries(check).sort(([a], [b]) => (a < b ? -1 : 1)));
-      this.#texts.set(check, text);
+    let digest = this.#digests.get(check);
+    if (digest === undefined) {
+      const text = JSON.stringify(Object.entries(check).sort(([a], [b]) => (a < b ? -1 : 1)));
+      // Short keys: there may be a hundred thousand of them in a reload.
+      digest = createHash('sha256').update(text).digest('base64');
+      this.#digests.set(check, digest);
     }
-    return `${address} ${port} ${text}`;
+    return `${address} ${port} ${digest}`;
   }
 }

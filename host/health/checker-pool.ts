@@ -9,7 +9,9 @@ import type { CheckerUsers } from './health-events.ts';
 /** A checker with those who use it. */
 interface SharedChecker {
   readonly checker: Checker;
-  readonly users: { readonly service: ServiceConfig; readonly server: DestinationConfig }[];
+  /** Once for each use; the server of the same index is the service's. */
+  readonly services: ServiceConfig[];
+  readonly servers: DestinationConfig[];
 }
 
 /** The checkers of one configuration. */
@@ -44,14 +46,14 @@ export class CheckerSet {
 
   /** The keys of the services whose servers a checker stands for. */
   servicesOf({ key }: Checker): string[] {
-    return [...new Set(this.#checkers.get(key)?.users.map(({ service }) => service.key))];
+    return [...new Set(this.#checkers.get(key)?.services.map((service) => service.key))];
   }
 
   usersOf({ key }: Checker): CheckerUsers {
-    const users = this.#checkers.get(key)?.users ?? [];
+    const { services = [], servers = [] } = this.#checkers.get(key) ?? {};
     return {
-      servers: [...new Set(users.map(({ server }) => server.key))],
-      services: [...new Set(users.map(({ service }) => service.name))],
+      servers: [...new Set(servers.map((server) => server.key))],
+      services: [...new Set(services.map((service) => service.name))],
     };
   }
 }
@@ -81,16 +83,19 @@ export class CheckerPool {
         if (server.check === undefined) continue;
         const target = probeTarget(server, server.check);
         const key = this.#keys.key(target, server.check);
-        let shared = checkers.get(key);
+        const shared = checkers.get(key);
         if (shared === undefined) {
-          const earlier = before.of(service.key, server.key);
           const checker =
-            before.byKey(key) ?? this.#create({ key, target, check: server.check }, earlier);
-          shared = { checker, users: [] };
-          checkers.set(key, shared);
+            before.byKey(key) ??
+            this.#create({ key, target, check: server.check }, before.of(service.key, server.key));
+          // Arrays of one: an empty one makes room for many as soon as it gets its first.
+          checkers.set(key, { checker, services: [service], servers: [server] });
+          ofService.set(server.key, checker);
+        } else {
+          shared.services.push(service);
+          shared.servers.push(server);
+          ofService.set(server.key, shared.checker);
         }
-        shared.users.push({ service, server });
-        ofService.set(server.key, shared.checker);
       }
     }
     return new CheckerSet(checkers, byServer);

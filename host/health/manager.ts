@@ -275,8 +275,13 @@ export class HealthManager {
       state: record?.state ?? 'unchecked',
       alpha: server.check?.alpha === true,
       weight: record?.weight,
-      isDrained: this.#drained.has(drainedWord(serviceKey, server.key)),
+      isDrained: this.#isDrained(serviceKey, server.key),
     };
+  }
+
+  #isDrained(serviceKey: string, serverKey: string): boolean {
+    // Mostly there are none, and to make a hundred thousand words for nothing takes time.
+    return this.#drained.size > 0 && this.#drained.has(drainedWord(serviceKey, serverKey));
   }
 
   #onResult(checker: Checker, before: CheckerRecord): void {

@@ -117,11 +117,13 @@ export function stepService(
   service: HealthService,
   inputOf: (server: DestinationConfig) => ServerInput,
 ): ServiceStep {
-  const servers = new Map(
-    service.servers.map((server) => [server.key, standing(server, inputOf(server))]),
-  );
+  const servers = new Map<string, ServerStanding>();
   let weight = 0;
-  for (const server of servers.values()) weight += server.isAvailable ? server.weight : 0;
+  for (const destination of service.servers) {
+    const server = standing(destination, inputOf(destination));
+    servers.set(destination.key, server);
+    if (server.isAvailable) weight += server.weight;
+  }
   const wasUp = before?.isQuorumUp === true;
   const threshold = service.quorum + (wasUp ? -service.hysteresis : service.hysteresis);
   const isQuorumUp = weight > 0 && weight >= threshold;
