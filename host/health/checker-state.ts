@@ -1,4 +1,5 @@
-// What a checker knows of its server, and what one more result makes of it. Pure: the time is given.
+// What a checker knows of its server, and what one more result makes of it. Pure: the time is
+// given.
 //
 //   state     result        condition                                   next state
 //   unknown   success       -                                           up

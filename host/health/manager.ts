@@ -1,5 +1,5 @@
-// Health checking of a director: checkers probe, services draw their conclusions, the target carries
-// them out. One pass of a result:
+// Health checking of a director: checkers probe, services draw their conclusions, the target
+// carries them out. One pass of a result:
 //
 //   Checker -> #onResult: log it; the services that share the checker are stale
 //     -> a moment later #update(): stepService() for each stale one, all changes in one apply(),

@@ -1,5 +1,5 @@
-// Runs the notify commands of services. Those of one service run one after the other, in the order of
-// what happened, so that the last one to end tells the present state.
+// Runs the notify commands of services. Those of one service run one after the other, in the order
+// of what happened, so that the last one to end tells the present state.
 
 import type { Logger } from '../log.ts';
 import { type Cancel, type HealthClock, systemClock } from './clock.ts';
@@ -53,7 +53,7 @@ export class Notifier {
     });
   }
 
-  /** Resolves when all commands have ended; those that take longer than `milliseconds` are killed. */
+  /** Resolves when all commands have ended; after `milliseconds` those that run are killed. */
   async finish(milliseconds: number): Promise<void> {
     let cancel: Cancel = () => undefined;
     const deadline = new Promise<void>((resolve) => {

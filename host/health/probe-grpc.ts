@@ -1,5 +1,5 @@
-// gRPC health checking (grpc.health.v1.Health/Check) over HTTP/2. The two messages are so small that
-// their protobuf is written by hand:
+// gRPC health checking (grpc.health.v1.Health/Check) over HTTP/2. The two messages are so small
+// that their protobuf is written by hand:
 //
 //   request:   field 1, bytes:  the service's name      0A LENGTH NAME
 //   response:  field 1, varint: the serving status      08 STATUS

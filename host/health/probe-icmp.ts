@@ -1,6 +1,6 @@
-// ICMP: an echo request is answered. Node has no ICMP sockets, so ping(8) of iputils or busybox sends
-// it, one process for each probe. That costs some milliseconds of processor time: for thousands of
-// servers `tcp` is the cheaper check. ping needs its file capability, or its group in
+// ICMP: an echo request is answered. Node has no ICMP sockets, so ping(8) of iputils or busybox
+// sends it, one process for each probe. That costs some milliseconds of processor time: for
+// thousands of servers `tcp` is the cheaper check. ping needs its file capability, or its group in
 // net.ipv4.ping_group_range where a service manager takes capabilities of files away.
 
 import { attempt } from './attempt.ts';
@@ -37,7 +37,7 @@ export function icmpProbe(
     });
 }
 
-/** ping prints an ICMP error of a router, `From 10.0.0.1 icmp_seq=1 Destination Host Unreachable`. */
+/** ping prints a router's ICMP error: `From 10.0.0.1 icmp_seq=1 Destination Host Unreachable`. */
 function noAnswer({ output }: Exit): string {
   const error = /^From \S+ icmp_seq=\d+ (.+)$/m.exec(output)?.[1];
   return error === undefined ? 'no echo reply' : error.toLowerCase();

@@ -1,5 +1,5 @@
-// When a checker probes. Probes are counted from start to start, so that a slow answer does not make
-// an interval longer.
+// When a checker probes. Probes are counted from start to start, so that a slow answer does not
+// make an interval longer.
 //
 //   first probe                       somewhere in the warm-up, which spreads many servers over it
 //   after a success                   interval, less some jitter

@@ -1,11 +1,12 @@
-// What a service makes of its servers' health: which of them take new connections, whether the quorum
-// is there, whether the sorry server stands in. Pure: the same inputs give the same outputs.
+// What a service makes of its servers' health: which of them take new connections, whether the
+// quorum is there, whether the sorry server stands in. Pure: the same inputs give the same outputs.
 //
-// The result is the service as it should be in the tables, a ServiceConfig like any other. What has to
-// be added, removed or edited is then the difference between two of them (config/diff.ts), the same
-// way in which a reload finds its changes, and both can be one.
+// The result is the service as it should be in the tables, a ServiceConfig like any other. What has
+// to be added, removed or edited is then the difference between two of them (config/diff.ts), the
+// same way in which a reload finds its changes, and both can be one.
 //
-// Available? As keepalived: a server nothing is known about counts as up, unless it is in alpha mode.
+// Available? As keepalived: a server nothing is known about counts as up, unless it is in alpha
+// mode.
 //
 //   state       alpha   available
 //   unchecked   -       yes
@@ -14,7 +15,8 @@
 //   up          -       yes
 //   down        -       no
 //
-// In the tables, by whether the server is available, the sorry server is in, and inhibit_on_failure:
+// In the tables, by whether the server is available, the sorry server is in, and
+// inhibit_on_failure:
 //
 //   available   sorry in   inhibit   place
 //   yes         no         -         with its weight

@@ -1,6 +1,6 @@
-// Which changes of a configuration are changes of the tables. The others (a check, a quorum, a name)
-// are health checking's own business: to edit a destination or a service to what it is already would
-// move its scheduler's cursor.
+// Which changes of a configuration are changes of the tables. The others (a check, a quorum, a
+// name) are health checking's own business: to edit a destination or a service to what it is
+// already would move its scheduler's cursor.
 
 import type { Change } from '../config/diff.ts';
 import type { DestinationConfig, ServiceConfig } from '../config/types.ts';

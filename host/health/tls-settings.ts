@@ -1,5 +1,5 @@
-// What checks over TLS have in common: trusted authorities, our own certificate, the name asked for,
-// and how long the server's certificate has to last.
+// What checks over TLS have in common: trusted authorities, our own certificate, the name asked
+// for, and how long the server's certificate has to last.
 
 import { readFile, stat } from 'node:fs/promises';
 import { isIP } from 'node:net';

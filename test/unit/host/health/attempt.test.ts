@@ -47,7 +47,7 @@ test('attempt: silence → timeout, or a pass if it was asked for', async () => 
   expect(silence).toMatchObject({ ok: true, detail: 'quiet' });
 });
 
-test('attempt: an abort before or during the try → ends at once, says nothing of the server', async () => {
+test('attempt: an abort before or during the try → ends at once, blames no server', async () => {
   const early = AbortSignal.abort();
   let hasStarted = false;
   const never = await attempt({ timeout: 50, signal: early }, () => {

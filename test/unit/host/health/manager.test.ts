@@ -202,7 +202,7 @@ test('a server of two services with the same check → one checker, both act, on
   await manager.stop();
 });
 
-test('reload: what did not change keeps its health, what goes is stopped, what comes is probed', async () => {
+test('reload: what did not change keeps its health, what comes is probed', async () => {
   const bed = new Bed();
   const manager = bed.manager(configWith(WEB));
   manager.start();
@@ -267,7 +267,7 @@ test('reload that the tables refuse → nothing changed, probes go on', async ()
   await manager.stop();
 });
 
-test('prepare and commit: a director’s own transaction; a result in between is not lost', async () => {
+test('prepare and commit: a result in between is not lost', async () => {
   const bed = new Bed();
   const manager = bed.manager(configWith(WEB));
   manager.start();
@@ -283,7 +283,7 @@ test('prepare and commit: a director’s own transaction; a result in between is
   await manager.stop();
 });
 
-test('an apply that fails → logged, tried again; it does not keep other services waiting', async () => {
+test('an apply that fails → tried again, and no other service waits for it', async () => {
   const bed = new Bed();
   const manager = bed.manager(configWith(SHARED('{ type: tcp, interval: 1s, jitter: 0s }')));
   manager.start();
@@ -444,7 +444,7 @@ test('via: vip → a warning, and the servers themselves are probed', async () =
   await manager.stop();
 });
 
-test('10,000 services of 10 servers: prepared, and a dead rack taken out, in a moment', async () => {
+test('10,000 services of 10 servers → a reload is prepared in a moment', async () => {
   const bed = new Bed();
   const config = configWith(WEB);
   const [web] = config.services;
@@ -469,14 +469,14 @@ test('10,000 services of 10 servers: prepared, and a dead rack taken out, in a m
   const changes = diffServices(manager.effective().services, prepared.effective.services);
   const elapsed = performance.now() - startedAt;
   expect(changes).toEqual([]);
-  // Half of the second that a whole reload may take, on a busy machine.
+  // A guard against what grows with the square; the machine may be busy.
   expect(elapsed).toBeLessThan(2_000);
   prepared.commit();
 });
 
 const waitFor = { timeout: 5_000, interval: 10 };
 
-test('real probes: a server that closes is out after fall x interval; stop leaves nothing', async () => {
+test('real probes: a server that is closed goes out; stop leaves nothing', async () => {
   const bed = new Bed();
   const port = await tcpServer((socket) => socket.resume());
   const open = resources().length;
@@ -502,7 +502,7 @@ test('real probes: a server that closes is out after fall x interval; stop leave
   await expect.poll(() => resources().length, waitFor).toBeLessThanOrEqual(open);
 });
 
-test('notify commands: in order, with what happened in the environment; failures are logged', async () => {
+test('notify commands: in order, told what happened; failures are logged', async () => {
   const bed = new Bed();
   const file = join(tmpdir(), `wvs-notify-${process.pid}`);
   onTestFinished(() => rmSync(file, { force: true }));

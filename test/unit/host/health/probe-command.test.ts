@@ -90,7 +90,7 @@ test('command: too slow → timeout, and its whole group is killed', async () =>
   for (const pid of pids) expect(await isGone(pid), `process ${pid}`).toBe(true);
 });
 
-test('command: children left behind → killed, and their pipes do not hold up the result', async () => {
+test('command: children left behind → killed, and not waited for', async () => {
   const file = join(directory(), 'pid');
   const command = shell(`sleep 60 & echo $! > ${file}; exit 0`);
   const result = await probeOnce({ type: 'command', command }, 80);

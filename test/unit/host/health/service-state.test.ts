@@ -42,7 +42,8 @@ function serviceOf({ weights, quorum = 1, hysteresis = 0, sorry, ...rest }: Shap
 }
 
 /**
- * One letter for each server: u up, d down, . unknown, a unknown in alpha mode, n unchecked, D drained;
+ * One letter for each server: u up, d down, . unknown, a unknown in alpha mode, n unchecked,
+ * D drained;
  * a digit is the weight that its check names.
  */
 function inputs(letters: string): (server: DestinationConfig) => ServerInput {
@@ -290,7 +291,7 @@ test('the changes of a step: what goes, what is edited, what comes', () => {
 
 const seed = seedFromEnvironment(4711);
 
-test(`random lives of services: places, quorum and changes agree with the tables (seed ${seed})`, () => {
+test(`random lives of services: places, quorum and changes agree (seed ${seed})`, () => {
   const random = new Random(seed);
   for (let round = 0; round < 200; round++) {
     const weights = Array.from({ length: random.between(1, 5) }, () => random.between(0, 3));
@@ -325,7 +326,7 @@ function fill(table: Map<string, number>, { effective }: ServiceState): void {
   for (const { address, weight } of effective.servers) table.set(address, weight);
 }
 
-/** Carries changes out as a kernel would, which refuses to add twice or to edit what is not there. */
+/** Carries changes out as a kernel would: no adding twice, no editing of what is not there. */
 function replay(table: Map<string, number>, changes: ReturnType<typeof diffServices>): void {
   for (const change of changes) {
     if (change.kind === 'destination-removed') {
