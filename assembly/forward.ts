@@ -33,7 +33,17 @@ import {
   lastsAnotherHop,
 } from './hops.ts';
 import { hot } from './instance.ts';
-import { HOP_LOCAL, HOP_MAX, hopMtu, isLoopback, resolve } from './route.ts';
+import { awaitNeighbour } from './neighbour-queue.ts';
+import {
+  HOP_LOCAL,
+  HOP_MAX,
+  HOP_UNRESOLVED,
+  hopMtu,
+  isLoopback,
+  provokeHop,
+  reachable,
+  resolve,
+} from './route.ts';
 import { drop, pass, transmit } from './transmit.ts';
 
 /** Client to server, by the connection's forwarding method (cp->packet_xmit). */
@@ -109,8 +119,11 @@ export function forwardOut(packet: usize, index: u32): bool {
   const state = load<u32>(hot(index), CONNECTION_STATE);
   const method = forwardingOf(state);
   const hop = hopOut(index);
-  if (hop > HOP_MAX) {
-    dropUnroutable(packet, hop);
+  if (hop > HOP_MAX || !reachable(hop)) {
+    if (hop <= HOP_MAX) provokeHop(hop);
+    const isUnresolved = hop <= HOP_MAX || hop == HOP_UNRESOLVED;
+    if (isUnresolved && awaitNeighbour(packet)) return false;
+    dropUnroutable(packet, isUnresolved ? HOP_UNRESOLVED : hop);
     return false;
   }
   if (!lastsAnotherHop(packet) || !fitsMtu(packet, hopMtu(hop))) return false;

@@ -64,6 +64,7 @@ import {
   PACKET_TCP_FLAGS,
   PACKET_TO_LOCAL,
   PACKET_VERDICT,
+  PACKET_WAITS_UNTIL,
   PORT_FLAGS,
   PORT_MAC,
   PORT_PARTIAL_CHECKSUMS,
@@ -112,6 +113,7 @@ import {
 } from './instance.ts';
 import { completePartialChecksum, hasPartialChecksum, parse } from './parse.ts';
 import { handleOwn } from './own-output.ts';
+import { shouldRetry, takeWaiting } from './neighbour-queue.ts';
 import { isRealServer } from './real-servers.ts';
 import {
   link,
@@ -154,12 +156,19 @@ export function runTurn(): u32 {
   const links = load<u32>(worker, WORKER_LINK_COUNT);
   let received: u32 = 0;
   for (let i: u32 = 0; i < links; i++) recycleCompletions(link(i));
+  if (shouldRetry()) retryWaiting();
   for (let i: u32 = 0; i < links; i++) received += runLink(link(i));
   submitTransmit();
   for (let i: u32 = 0; i < links; i++) refill(link(i));
   noteReceiveWakeups();
   store<u32>(worker, received, WORKER_TURN_PACKETS);
   return received;
+}
+
+/** Leads the packets that wait for a neighbour through the steps again. */
+function retryWaiting(): void {
+  const packets = takeWaiting(record(0));
+  for (let i: u32 = 0; i < packets; i++) decide(record(i));
 }
 
 /** Takes one burst from a link through all steps. */
@@ -196,6 +205,7 @@ function parseAndTouch(packet: usize, at: usize, length: u32, portIndex: u8): vo
   parse(packet, at, length, portIndex);
   store<u32>(packet, <u32>at, PACKET_FRAME);
   store<u8>(packet, 0, PACKET_VERDICT);
+  store<u32>(packet, 0, PACKET_WAITS_UNTIL);
   count(COUNTER_RECEIVED);
   if (!(load<u32>(packet, PACKET_REASON) & 0xff)) hashPacket(packet);
 }

@@ -99,6 +99,8 @@ export const CONTROL_DROP_COUNTER: u32 = CONTROL + 296;
 export const CONTROL_SIDE_FREE: u32 = CONTROL + 300;
 /** FTP data connections whose client port is not known yet: 0 spares a second lookup. */
 export const CONTROL_NO_CLIENT_PORT: u32 = CONTROL + 304;
+/** Raised by the host whenever it has set a next hop: packets that wait for one are tried again. */
+export const CONTROL_NEIGHBOUR_GENERATION: u32 = CONTROL + 312;
 /** Work the host asks worker 0 for, REQUEST_* bits; the worker clears them when it is done. */
 export const CONTROL_REQUESTS: u32 = CONTROL + 308;
 /** Expire the connections of destinations that are not available (expire_nodest_conn). */
@@ -463,6 +465,10 @@ export const WORKER_WHEEL_LOCK: u32 = 100;
 export const WORKER_WHEEL_CLOCK: u32 = 104;
 /** Packets of the last turn, for the poll loop. */
 export const WORKER_TURN_PACKETS: u32 = 108;
+/** Packets that wait for a neighbour now; when they were tried last, by tick and by generation. */
+export const WORKER_WAITING_COUNT: u32 = 120;
+export const WORKER_WAITING_TICK: u32 = 140;
+export const WORKER_WAITING_GENERATION: u32 = 144;
 /** Bit per link: its TX ring wants a wake-up; its fill ring wants one. */
 export const WORKER_WAKE_TRANSMIT: u32 = 112;
 export const WORKER_WAKE_RECEIVE: u32 = 116;
@@ -529,6 +535,9 @@ export const PART_NETWORK: u32 = 4;
 export const PART_HEADER_LENGTH: u32 = 8;
 export const PART_SIZE: u32 = 12;
 export const QUEUE_SIZE: u32 = 80 + 64 * 12;
+/** Packets that wait for a neighbour: WAITING_MAX packet records. */
+export const WORKER_WAITING_PACKETS: u32 = 110592;
+export const WAITING_MAX: u32 = 64;
 /**
  * Timers of one tick that must wait for others of it: two lists of u32 connection indices,
  * DEFERRED_MAX each.
@@ -575,6 +584,8 @@ export const PACKET_SERVICE: u32 = 88;
 export const PACKET_FRAGMENT_MAX: u32 = 92;
 /** Chunk-offset of the transport header is relative to the IP header here: bytes of IP header. */
 export const PACKET_HEADER_LENGTH: u32 = 96;
+/** Tick until which a packet waits for its neighbour, 0 when it does not. */
+export const PACKET_WAITS_UNTIL: u32 = 100;
 export const PACKET_SIZE: u32 = 128;
 
 /** PACKET_FLAGS */

@@ -261,6 +261,8 @@ export class Director {
   #onNeighbour(neighbour: WorldNeighbour): void {
     const { port, address } = neighbour;
     this.#keeper.onNeighbour(neighbour);
+    // Packets may wait for this one, and their worker asleep.
+    if (neighbour.state === 'reachable') this.#pool?.wake();
     const isTarget = this.#keeper.isTarget(port, address);
     this.#neighbourEvents.onNeighbour(neighbour, this.#ports[port].config.name, isTarget);
   }

@@ -4,6 +4,7 @@
 // provoke ring, which the host drains.
 
 import {
+  CONTROL_NEIGHBOUR_GENERATION,
   CONTROL_PROVOKE,
   CONTROL_PROVOKE_HEAD,
   CONTROL_PROVOKE_SLOTS,
@@ -90,6 +91,7 @@ export class NextHops {
     const index = this.findOrInsert(neighbour.port, addressBytes(neighbour.address));
     const at = this.#memory.nextHop(index);
     this.#store(at, neighbour.port, neighbour.state, neighbour.mac);
+    Atomics.add(this.#memory.u32, CONTROL_NEIGHBOUR_GENERATION >>> 2, 1);
     return index;
   }
 
