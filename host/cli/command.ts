@@ -25,7 +25,9 @@ export interface CommandInput {
 /** Every option that some command has; a command reads those of its own definition. */
 export interface CommandOptions {
   readonly config?: string;
+  readonly configId?: string;
   readonly in?: readonly string[];
+  readonly interface?: readonly string[];
   readonly json?: boolean;
   readonly out?: string;
   readonly socket?: string;

@@ -68,9 +68,34 @@ export const COMMANDS: readonly CommandDefinition[] = [
         description: 'a capture (pcap, pcapng) of what comes in by a port',
         isRepeatable: true,
       },
-      { flags: '--out <path>', description: 'where to write: a file for a recording, else a folder' },
+      {
+        flags: '--out <path>',
+        description: 'where to write: a file for a recording, else a folder',
+      },
     ],
     load: async () => (await import('../replay/main.ts')).replayMain,
+  },
+  {
+    name: 'import',
+    summary: 'turn a keepalived.conf or the rules of ipvsadm -S into a configuration',
+    arguments: [
+      {
+        syntax: '<files...>',
+        description: 'keepalived.conf, rules of ipvsadm and iptables; - for standard input',
+      },
+    ],
+    options: [
+      {
+        flags: '--config-id <id>',
+        description: "decides keepalived's @ID lines (default: the host's name)",
+      },
+      {
+        flags: '--interface <name>',
+        description: 'an interface of the director (default: a guess); may be repeated',
+        isRepeatable: true,
+      },
+    ],
+    load: async () => (await import('./command-import.ts')).importCommand,
   },
   {
     name: 'status',

@@ -1,0 +1,175 @@
+/** The checkers HTTP_GET and SSL_GET. */
+
+import type { PlainMapping } from '../model.ts';
+import type { Statement } from './blocks.ts';
+import type { TlsFiles } from './tls-files.ts';
+import { type Handlers, readBlock, type Values } from './values.ts';
+
+/** What is asked for and expected of one URL. */
+interface UrlDraft {
+  readonly statement: Statement;
+  path?: string | undefined;
+  digest?: string | undefined;
+  status?: string | undefined;
+  virtualhost?: string | undefined;
+  regex?: { readonly statement: Statement; readonly source: string } | undefined;
+  isNegated: boolean;
+  options: readonly string[];
+}
+
+/** A checker of HTTP or HTTPS while its block is read. */
+export class HttpCheck {
+  readonly #values: Values;
+  readonly #statement: Statement;
+  readonly #urls: UrlDraft[] = [];
+  #hasSni = false;
+
+  constructor(statement: Statement, values: Values) {
+    this.#statement = statement;
+    this.#values = values;
+  }
+
+  get handlers(): Handlers {
+    const isTls = this.#statement.keyword === 'SSL_GET';
+    return {
+      url: (statement) => this.#readUrl(statement),
+      enable_sni: isTls ? () => this.#enableSni() : undefined,
+    };
+  }
+
+  /** The fields of the check, or undefined when there is nothing to ask for. */
+  fields(virtualhost: string | undefined, tls: TlsFiles): PlainMapping | undefined {
+    const isTls = this.#statement.keyword === 'SSL_GET';
+    const [first, ...others] = this.#urls.filter((url) => this.#hasPath(url));
+    for (const { statement, path } of others) {
+      const message = `url ${path} is not checked: a check of WVS asks for one path`;
+      this.#values.lost(statement, message);
+    }
+    if (first === undefined) {
+      this.#values.lost(this.#statement, `${this.#statement.keyword} is left out: it has no url`);
+      return undefined;
+    }
+    const host = first.virtualhost ?? virtualhost;
+    if (this.#hasSni && host === undefined) {
+      const message = 'enable_sni is left out: no virtualhost says which name to ask for';
+      this.#values.lost(this.#statement, message);
+    }
+    return {
+      type: isTls ? 'https' : 'http',
+      path: first.path,
+      host,
+      status: first.status,
+      digest: first.digest,
+      [first.isNegated ? 'bodyNot' : 'body']: this.#bodyOf(first),
+      sni: this.#hasSni ? host : undefined,
+      ...(isTls && tls),
+    };
+  }
+
+  #enableSni(): void {
+    this.#hasSni = true;
+  }
+
+  #hasPath({ statement, path }: UrlDraft): boolean {
+    if (path === undefined) this.#values.lost(statement, 'this url is left out: it has no path');
+    return path !== undefined;
+  }
+
+  #readUrl(statement: Statement): void {
+    const url: UrlDraft = { statement, isNegated: false, options: [] };
+    this.#urls.push(url);
+    readBlock(statement, {
+      handlers: urlHandlers(url, this.#values),
+      unexpressed: {
+        regex_stack: 'WVS has no such limit',
+        regex_min_offset: 'the whole body is searched',
+        regex_max_offset: 'the whole body is searched',
+      },
+      values: this.#values,
+    });
+  }
+
+  /** The expression in JavaScript's words. */
+  #bodyOf({ regex, options }: UrlDraft): string | undefined {
+    if (regex === undefined) return undefined;
+    const unknown = options.filter((option) => !WITHOUT_EFFECT.has(option));
+    if (unknown.length > 0) {
+      const message = `regex is left out: WVS has no option ${unknown.join(', ')} for it`;
+      this.#values.lost(regex.statement, message);
+      return undefined;
+    }
+    try {
+      new RegExp(regex.source, 'u');
+      return regex.source;
+    } catch {
+      const message = `regex is left out: WVS does not understand "${regex.source}"`;
+      this.#values.lost(regex.statement, message);
+      return undefined;
+    }
+  }
+}
+
+/** Options of PCRE that are always on here, or do not change what matches. */
+const WITHOUT_EFFECT: ReadonlySet<string> = new Set([
+  'auto_callout',
+  'never_backslash_c',
+  'never_ucp',
+  'never_utf',
+  'no_auto_possess',
+  'no_dotstar_anchor',
+  'no_start_optimize',
+  'ucp',
+  'utf',
+]);
+
+function urlHandlers(url: UrlDraft, values: Values): Handlers {
+  return {
+    path: (statement) => {
+      const path = values.text(statement);
+      if (path === undefined || /^\/\S*$/.test(path)) url.path = path ?? url.path;
+      else if (/^\S+$/.test(path)) {
+        // keepalived sends it as it is, which no server takes for a path.
+        values.lost(statement, `path is taken as /${path}: a path starts with "/"`);
+        url.path = `/${path}`;
+      } else values.lost(statement, `path: expected no blanks, got "${path}"`);
+    },
+    digest: (statement) => {
+      const digest = values.text(statement);
+      if (digest === undefined) return;
+      if (/^[0-9a-fA-F]{32}$/.test(digest)) url.digest = digest;
+      else values.lost(statement, `digest: expected 32 hexadecimal digits, got "${digest}"`);
+    },
+    status_code: (statement) => {
+      url.status = readStatus(statement, values) ?? url.status;
+    },
+    virtualhost: (statement) => {
+      url.virtualhost = values.text(statement) ?? url.virtualhost;
+    },
+    regex: (statement) => {
+      const source = values.escaped(statement)?.[0];
+      if (source === undefined) values.lost(statement, 'regex has no value');
+      else url.regex = { statement, source };
+    },
+    regex_no_match: () => {
+      url.isNegated = true;
+    },
+    regex_options: (statement) => {
+      url.options = statement.args;
+    },
+  };
+}
+
+/** `200-299 400 503` as `200-299,400,503`. */
+function readStatus(statement: Statement, values: Values): string | undefined {
+  const ranges = statement.args.filter((text) => {
+    const [first = 0, last = first] = text.split('-').map(Number);
+    const isRange = /^\d{3}(-\d{3})?$/.test(text);
+    const isGood = isRange && first >= 100 && last >= first && last <= 599;
+    if (!isGood) {
+      const message = `status_code: expected codes from 100 to 599, got "${text}"`;
+      values.lost(statement, message);
+    }
+    return isGood;
+  });
+  return ranges.length === 0 ? undefined : ranges.join(',');
+}
