@@ -53,6 +53,7 @@ import {
   PACKET_SOURCE,
   PACKET_SOURCE_PORT,
   PACKET_TRANSPORT,
+  STATE_ONE_PACKET,
   SYSCTL_SCHEDULE_ICMP,
   WIDE_CLIENT,
   WIDE_DESTINATION,
@@ -61,7 +62,7 @@ import {
   WORKER_SCRATCH,
 } from './shared/layout.ts';
 import { TICKS_PER_SECOND } from './shared/limits.ts';
-import { forwardingOf, restartTimer } from './connection.ts';
+import { finishOnePacket, forwardingOf, restartTimer } from './connection.ts';
 import { hashPacket, lookupIn, lookupOut } from './connection-table.ts';
 import { count, countIn, countOut } from './counters.ts';
 import { forwardIn, forwardRouted } from './forward.ts';
@@ -240,7 +241,9 @@ function relayOrSchedule(packet: usize, quoted: usize, message: usize, toLocal: 
   } else {
     relayToServer(packet, message, index);
   }
-  if (isNew) restartTimer(index);
+  if (!isNew) return;
+  if (load<u32>(hot(index), CONNECTION_STATE) & STATE_ONE_PACKET) finishOnePacket(index);
+  else restartTimer(index);
 }
 
 function checksumIsSound(packet: usize, message: usize): bool {
