@@ -613,3 +613,28 @@ export class TunDevice {
 }
 /** @param name such as 'wvs0', or 'wvs%d' to let the kernel number it (default 'tun%d'). */
 export function openTun(name?: string): TunDevice;
+
+// ---------------------------------------------------------------------------------------------
+// The process
+
+/**
+ * Sends `text`, such as 'READY=1', to the datagram socket of a service manager: $NOTIFY_SOCKET of
+ * sd_notify(3). A path that starts with '@' is an abstract name.
+ */
+export function notifyServiceManager(path: string, text: string): void;
+
+export type Capability =
+  | 'CAP_NET_ADMIN'
+  | 'CAP_NET_RAW'
+  | 'CAP_IPC_LOCK'
+  | 'CAP_SYS_ADMIN'
+  | 'CAP_PERFMON'
+  | 'CAP_BPF';
+
+/**
+ * Takes all other capabilities away from every thread of the process, for good; from the bounding
+ * set too where CAP_SETPCAP allows, so that no child process gets them back. The process should
+ * not change its user or start threads in other ways at that moment.
+ * @returns the number of threads
+ */
+export function keepCapabilities(capabilities: readonly Capability[]): number;

@@ -39,7 +39,7 @@ import { Links } from './links.ts';
 import { chooseSizes, createMemory } from './memory.ts';
 import { nextHopTargets } from './next-hop-targets.ts';
 import { countWorkers, dealQueues, type LinkPlan, type Port, resolvePorts } from './ports.ts';
-import { checkPrivileges } from './privileges.ts';
+import { checkPrivileges, dropPrivileges } from './privileges.ts';
 import { RunningConfig } from './reload.ts';
 import { localPoolOf, markRulesOf } from './rules.ts';
 import { StartError, sentenceOf } from './start-error.ts';
@@ -138,6 +138,7 @@ export class Director {
     this.#warnAboutQueues();
     await this.#startWorkers(config, links);
     steering.setSockets(links.all);
+    dropPrivileges(this.#log);
     this.#startTimers();
     this.#isReady = true;
     this.#logReady(config);
@@ -302,6 +303,11 @@ export class Director {
     } catch (error) {
       this.#log.debug({ event: 'ports-not-measured', reason: sentenceOf(error) });
     }
+  }
+
+  /** Whether any worker still works; the pool starts those again that do not. */
+  isAlive(): boolean {
+    return this.#pool?.reports().some(({ state }) => state !== 'failed') ?? false;
   }
 
   /** What `wvs status` shows. */

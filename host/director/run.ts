@@ -1,5 +1,6 @@
 // `wvs run`: a director from its configuration file to its last signal.
 
+import { ServiceManager } from '../appliance/service-manager.ts';
 import { loadConfig } from '../config/load.ts';
 import { formatProblem, formatWarning } from '../config/problems.ts';
 import { ControlError } from '../control/handlers.ts';
@@ -43,8 +44,17 @@ export async function runDirector(options: RunOptions): Promise<number> {
 }
 
 async function serve(director: Director, signals: Signals, log: Logger): Promise<void> {
-  signals.onReload(() => void reload(director, log));
+  const manager = new ServiceManager({
+    onError: (error) => log.warn({ event: 'not-notified', reason: sentenceOf(error) }),
+  });
+  manager.ready(`process ${process.pid}, packets flow`, () => director.isAlive());
+  signals.onReload(async () => {
+    manager.reloading();
+    await reload(director, log);
+    manager.reloaded(`process ${process.pid}, packets flow`);
+  });
   const signal = await signals.stop;
+  manager.stopping();
   log.info({ event: 'stopping', signal }, `stopping on ${signal}`);
   await director.stop();
   log.info({ event: 'stopped' }, 'stopped');
@@ -69,7 +79,7 @@ async function reload(director: Director, log: Logger): Promise<void> {
 class Signals {
   readonly stop: Promise<NodeJS.Signals>;
   readonly #handlers = new Map<NodeJS.Signals, (signal: NodeJS.Signals) => void>();
-  #reload: () => void = () => undefined;
+  #reload: () => unknown = () => undefined;
 
   constructor() {
     this.stop = new Promise((resolve) => {
@@ -79,7 +89,7 @@ class Signals {
     this.#listen('SIGHUP', () => this.#reload());
   }
 
-  onReload(reload: () => void): void {
+  onReload(reload: () => unknown): void {
     this.#reload = reload;
   }
 

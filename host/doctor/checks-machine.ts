@@ -13,6 +13,7 @@ const CAPABILITIES: readonly (readonly [name: string, numbers: readonly number[]
   ['CAP_NET_ADMIN', [12]],
   ['CAP_NET_RAW', [13]],
   ['CAP_BPF', [39, 21]],
+  ['CAP_PERFMON', [38, 21]],
 ];
 
 const HUGE_PAGES_FILE = '/sys/kernel/mm/transparent_hugepage/shmem_enabled';

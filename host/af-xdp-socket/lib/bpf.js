@@ -279,7 +279,10 @@ function loadInstructions({ name, license }, instructions) {
   if (again >= 0) return again;
   const text = textUpToZero(log);
   const tail = text.trimEnd().split('\n').slice(-VERIFIER_LOG_SHOWN_LINES).join('\n');
-  const sentence = tail === '' ? '' : `The kernel's verifier refused the program:\n${tail}`;
+  // Without CAP_PERFMON it refuses what it takes from others.
+  const missing = missingCapabilities('CAP_PERFMON');
+  const hint = missing.startsWith('CAP_PERFMON') ? ` ${missing}` : '';
+  const sentence = tail === '' ? '' : `The kernel's verifier refused the program:\n${tail}${hint}`;
   throw Object.assign(systemError(again, 'bpf(BPF_PROG_LOAD)', sentence), { verifierLog: text });
 }
 

@@ -8,11 +8,12 @@ const ERRNO_ENOTSUPP = 524;
 // libuv calls 95 ENOTSUP; the kernel's documentation, and everybody who reads it, EOPNOTSUPP.
 const ERRNO_EOPNOTSUPP = 95;
 
-const CAPABILITY_BITS = {
+export const CAPABILITY_BITS = {
   CAP_NET_ADMIN: 12n,
   CAP_NET_RAW: 13n,
   CAP_IPC_LOCK: 14n,
   CAP_SYS_ADMIN: 21n,
+  CAP_PERFMON: 38n,
   CAP_BPF: 39n,
 };
 
@@ -59,12 +60,15 @@ function effectiveCapabilities() {
   }
 }
 
-/** Says which of `wanted` this thread lacks. CAP_SYS_ADMIN stands in for CAP_BPF. */
+/** CAP_SYS_ADMIN stands in for what was split off from it. */
+const PARTS_OF_ADMIN = ['CAP_BPF', 'CAP_PERFMON'];
+
+/** Says which of `wanted` this thread lacks. */
 export function missingCapabilities(...wanted) {
   const held = effectiveCapabilities();
   const has = (name) => (held >> CAPABILITY_BITS[name]) & 1n;
   const missing = wanted.filter(
-    (name) => !has(name) && !(name === 'CAP_BPF' && has('CAP_SYS_ADMIN')),
+    (name) => !has(name) && !(PARTS_OF_ADMIN.includes(name) && has('CAP_SYS_ADMIN')),
   );
   if (missing.length === 0) {
     return (

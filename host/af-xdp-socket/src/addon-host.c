@@ -9,11 +9,15 @@
 #include "interface.h"
 #include "memory.h"
 #include "netlink.h"
+#include "process.h"
 #include "tun.h"
 
 // AF_XDP sockets listed when looking for the holder of a queue.
 #define HOLDERS_MAX 1024
 #define FILE_NAME_LENGTH_MAX 250
+#define NOTIFICATION_LENGTH_MAX 4096
+// The kernel has fewer; a number in JavaScript holds this many bits exactly.
+#define CAPABILITY_MASK_MAX ((1LL << 53) - 1)
 #define CLOSED (-1)
 
 static void close_owned(int *fd) {
@@ -200,6 +204,30 @@ static napi_value open_tun(napi_env env, napi_callback_info info) {
   return object;
 }
 
+// (path, text)
+static napi_value notify(napi_env env, napi_callback_info info) {
+  napi_value values[ARGUMENTS_MAX];
+  char path[SOCKET_PATH_MAX];
+  char text[NOTIFICATION_LENGTH_MAX];
+  if (!take_arguments(env, info, values) ||
+      !read_string(env, values[0], "path", path, sizeof(path)) ||
+      !read_string(env, values[1], "text", text, sizeof(text))) {
+    return NULL;
+  }
+  return number(env, process_notify(path, text));
+}
+
+// (mask) -> the number of threads, or a negative errno
+static napi_value keep_capabilities(napi_env env, napi_callback_info info) {
+  napi_value values[ARGUMENTS_MAX];
+  int64_t mask;
+  if (!take_arguments(env, info, values) ||
+      !read_integer(env, values[0], "mask", 0, CAPABILITY_MASK_MAX, &mask)) {
+    return NULL;
+  }
+  return number(env, process_keep_capabilities((uint64_t)mask));
+}
+
 const struct addon_function host_functions[] = {
     {"own", own},
     {"disown", disown},
@@ -211,6 +239,8 @@ const struct addon_function host_functions[] = {
     {"readChannels", read_channels},
     {"holderInode", holder_inode},
     {"openTun", open_tun},
+    {"notify", notify},
+    {"keepCapabilities", keep_capabilities},
     {"netlinkOpen", netlink_open},
     {"netlinkSend", netlink_send},
     {"netlinkKeepAlive", netlink_keep_alive},

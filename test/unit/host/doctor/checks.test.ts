@@ -54,7 +54,13 @@ describe('the machine', () => {
     ['kernel', { kernel: '4.19.1' }, 'fail', /4\.19/, /5\.11/],
     ['node', { node: 'v18.1.0' }, 'fail', /v18/, /Node 20/],
     ['node', { isLittleEndian: false }, 'fail', /big-endian/, /x86-64/],
-    ['capabilities', { capabilities: 1n << 12n }, 'fail', /lacks CAP_NET_RAW, CAP_BPF$/, /\+bpf/],
+    [
+      'capabilities',
+      { capabilities: 1n << 12n },
+      'fail',
+      /lacks CAP_NET_RAW, CAP_BPF, CAP_PERFMON$/,
+      /\+bpf/,
+    ],
     ['addon', { addon: { error: 'no such file', fix: 'make' } }, 'fail', /no such file/, /^make$/],
     ['af-xdp', { hasAfXdp: false }, 'fail', /without AF_XDP/, /CONFIG_XDP_SOCKETS=y/],
     ['steering-program', { steering: { error: 'EPERM', fix: 'root' } }, 'fail', /EPERM/, /root/],
@@ -76,13 +82,13 @@ describe('the machine', () => {
     expect(found.fix).toMatch(fix);
   });
 
-  test('CAP_SYS_ADMIN stands in for CAP_BPF', () => {
+  test('CAP_SYS_ADMIN stands in for CAP_BPF and CAP_PERFMON', () => {
     const capabilities = (1n << 12n) | (1n << 13n) | (1n << 21n);
     expect(of('capabilities', diagnose(facts({ machine: { capabilities } })))[0]?.level).toBe('ok');
   });
 
   test('without CAP_IPC_LOCK frames must fit the limit', () => {
-    const capabilities = (1n << 12n) | (1n << 13n) | (1n << 39n);
+    const capabilities = (1n << 12n) | (1n << 13n) | (1n << 38n) | (1n << 39n);
     const found = complaint('locked-memory', facts({ machine: { capabilities } }));
     expect(found).toMatchObject({ level: 'fail', saw: expect.stringMatching(/8 MiB.*32 MiB/) });
     const enough = facts({ machine: { capabilities, lockableBytes: 2 ** 26 } });

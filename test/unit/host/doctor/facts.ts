@@ -16,7 +16,7 @@ export const MACHINE: MachineFacts = {
   node: 'v20.20.2',
   isLittleEndian: true,
   cpus: 4,
-  capabilities: (1n << 12n) | (1n << 13n) | (1n << 14n) | (1n << 39n),
+  capabilities: (1n << 12n) | (1n << 13n) | (1n << 14n) | (1n << 38n) | (1n << 39n),
   lockableBytes: 8 * 2 ** 20,
   availableBytes: 2 ** 33,
   addon: {},
