@@ -14,6 +14,7 @@ export interface OutputStream {
   /** Set when it is a terminal. */
   readonly isTTY?: boolean;
   readonly columns?: number;
+  readonly rows?: number;
 }
 
 /** What the user gave a command. Options are keyed by their long name in camel case. */
@@ -25,6 +26,10 @@ export interface CommandInput {
 /** Every option that some command has; a command reads those of its own definition. */
 export interface CommandOptions {
   readonly config?: string;
+  readonly first?: boolean;
+  readonly interval?: string;
+  readonly once?: boolean;
+  readonly sort?: string;
   readonly configId?: string;
   readonly in?: readonly string[];
   readonly interface?: readonly string[];

@@ -105,6 +105,36 @@ export const COMMANDS: readonly CommandDefinition[] = [
     load: async () => (await import('./command-status.ts')).statusCommand,
   },
   {
+    name: 'explain',
+    summary: 'say what becomes of a packet, step by step, changing nothing',
+    arguments: [
+      { syntax: '<protocol>', description: 'tcp, udp or sctp' },
+      { syntax: '<client>', description: 'ADDRESS:PORT the packet comes from' },
+      { syntax: '<virtual>', description: 'ADDRESS:PORT the packet is sent to' },
+    ],
+    options: [
+      {
+        flags: '--first',
+        description: 'the first packet of a new connection, also where there is one',
+      },
+      json,
+    ],
+    needsDirector: true,
+    load: async () => (await import('./command-explain.ts')).explainCommand,
+  },
+  {
+    name: 'proc',
+    summary: "print what the kernel's IPVS would show in a file of /proc/net",
+    arguments: [
+      {
+        syntax: '<file>',
+        description: 'ip_vs, ip_vs_conn, ip_vs_conn_sync, ip_vs_stats or ip_vs_stats_percpu',
+      },
+    ],
+    needsDirector: true,
+    load: async () => (await import('./command-proc.ts')).procCommand,
+  },
+  {
     name: 'doctor',
     summary: 'look at the machine, the ports and the network, and say what is wrong and what helps',
     options: [

@@ -4,6 +4,7 @@
  */
 
 import type { ConfigProblem } from '../config/types.ts';
+import type { ProcFile } from '../ipvs/proc.ts';
 
 /** Where the director listens when nothing else is said. */
 export const DEFAULT_SOCKET = '/run/wvs/wvs.sock';
@@ -15,6 +16,8 @@ export const ROUTES = {
   reload: '/v1/reload',
   plan: '/v1/plan',
   explain: '/v1/explain',
+  proc: '/v1/proc',
+  openapi: '/v1/openapi.json',
 } as const;
 
 /** A name of something the control socket can do. */
@@ -51,6 +54,10 @@ export interface WorkerStatus {
   readonly busy: number;
   readonly packetsPerBurst: number;
   readonly restarts: number;
+  /** Packets since the start: received by it, sent by it, dropped by it for whatever reason. */
+  readonly received: number;
+  readonly transmitted: number;
+  readonly dropped: number;
 }
 
 /** One port. */
@@ -152,12 +159,56 @@ export interface ExplainRequest {
   readonly protocol: string;
   readonly client: string;
   readonly virtual: string;
+  /** Explain the first packet of a new connection, even if there is one between these ends. */
+  readonly first?: boolean;
+}
+
+/**
+ * What becomes of a packet: the kernel keeps it, it goes to a server, back to a client, on as any
+ * router would send it, to the director's own stack, nowhere, or more must be known of it.
+ */
+export type ExplainOutcome =
+  | 'kernel'
+  | 'forward'
+  | 'answer'
+  | 'route'
+  | 'local'
+  | 'drop'
+  | 'depends';
+
+/** One step of a decision: a stable name, a sentence for people, and the same for programs. */
+export interface ExplainStep {
+  readonly step: string;
+  readonly result: string;
+  readonly facts: Readonly<Record<string, string | number | boolean>>;
 }
 
 /** The decision, step by step. */
 export interface ExplainResult {
-  readonly steps: readonly { readonly step: string; readonly result: string }[];
+  /** In canonical spelling. */
+  readonly protocol: string;
+  readonly client: string;
+  readonly virtual: string;
+  readonly steps: readonly ExplainStep[];
+  readonly outcome: ExplainOutcome;
+  /** The outcome as a sentence. */
   readonly verdict: string;
+  /** The service's key, when one had to do with it. */
+  readonly service?: string;
+  /** The real server's address and port. */
+  readonly server?: string;
+  /** The name of the counter that a drop raises. */
+  readonly reason?: string;
+}
+
+/** `wvs proc FILE`: which file of /proc/net. */
+export interface ProcRequest {
+  readonly file: ProcFile;
+}
+
+/** What the kernel's file of that name would contain. */
+export interface ProcResult {
+  readonly text: string;
 }
 
 /** The body of every answer that is not a success. */

@@ -9,6 +9,8 @@ import type {
   ExplainResult,
   IpvsadmRequest,
   IpvsadmResult,
+  ProcRequest,
+  ProcResult,
   ReloadRequest,
   ReloadResult,
   RouteName,
@@ -25,6 +27,8 @@ interface Exchanges {
   reload: { request: ReloadRequest; result: ReloadResult };
   plan: { request: ReloadRequest; result: ReloadResult };
   explain: { request: ExplainRequest; result: ExplainResult };
+  proc: { request: ProcRequest; result: ProcResult };
+  openapi: { request: undefined; result: object };
 }
 
 /** No answer, or one that says no. The message is one line for the user. */

@@ -7,6 +7,8 @@ import type {
   ExplainResult,
   IpvsadmRequest,
   IpvsadmResult,
+  ProcRequest,
+  ProcResult,
   ReloadRequest,
   ReloadResult,
 } from './api.ts';
@@ -24,6 +26,7 @@ export interface ControlHandlers {
   /** What reload() would do. */
   plan?(request: ReloadRequest): ReloadResult | Promise<ReloadResult>;
   explain?(request: ExplainRequest): ExplainResult | Promise<ExplainResult>;
+  proc?(request: ProcRequest): ProcResult | Promise<ProcResult>;
 }
 
 /** The codes with a meaning of their own on this socket, and the HTTP status of each. */

@@ -8,7 +8,13 @@ import { chmod } from 'node:fs/promises';
 import fastify, { type FastifyError, type FastifyInstance, type FastifyReply } from 'fastify';
 import { type ErrorBody, ROUTES, type RouteName } from './api.ts';
 import { ControlError, type ControlHandlers } from './handlers.ts';
-import { explainRequestSchema, ipvsadmRequestSchema, reloadRequestSchema } from './requests.ts';
+import { openApiDocument } from './openapi.ts';
+import {
+  explainRequestSchema,
+  ipvsadmRequestSchema,
+  procRequestSchema,
+  reloadRequestSchema,
+} from './requests.ts';
 import { freeSocketPath } from './socket-path.ts';
 
 /** Room for `ipvsadm -R` with a hundred thousand rules. */
@@ -87,8 +93,9 @@ function createApp(options: ControlServerOptions): FastifyInstance {
 
 function addRoutes(app: FastifyInstance, handlers: ControlHandlers): void {
   app.get(ROUTES.status, () => handlers.status());
+  app.get(ROUTES.openapi, () => openApiDocument());
   const post = <Request>(
-    name: Exclude<RouteName, 'status'>,
+    name: Exclude<RouteName, 'status' | 'openapi'>,
     body: object,
     handle: ((request: Request) => unknown) | undefined,
   ) => {
@@ -101,6 +108,7 @@ function addRoutes(app: FastifyInstance, handlers: ControlHandlers): void {
   post('reload', reloadRequestSchema, handlers.reload?.bind(handlers));
   post('plan', reloadRequestSchema, handlers.plan?.bind(handlers));
   post('explain', explainRequestSchema, handlers.explain?.bind(handlers));
+  post('proc', procRequestSchema, handlers.proc?.bind(handlers));
 }
 
 function sendError(reply: FastifyReply, error: ControlError): FastifyReply {

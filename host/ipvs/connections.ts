@@ -112,6 +112,16 @@ export function* listConnections(
   }
 }
 
+/** The connection or template at an index, whether it is in the table or not. */
+export function connectionAt(
+  memory: DataPlaneMemory,
+  index: number,
+  now: number,
+): IndexedConnection {
+  const state = Atomics.load(memory.u32, (memory.hot(index) + CONNECTION_STATE) >>> 2);
+  return readConnection(memory, index, state, now);
+}
+
 function readConnection(
   memory: DataPlaneMemory,
   index: number,

@@ -80,15 +80,23 @@ export function localityRefusals(memory: DataPlaneMemory): number {
   return memory.u32[localityWord(memory, 0, LOCALITY_POOL_REFUSED)];
 }
 
-/** The service's entry for the packet's destination address, or NO_ENTRY. The lock is held. */
-export function findEntry(memory: DataPlaneMemory, service: number, packet: number): number {
+/**
+ * The service's entry for the packet's destination address, or NO_ENTRY. The lock is held.
+ * @param asked where the packet's record is, if not in the same memory
+ */
+export function findEntry(
+  memory: DataPlaneMemory,
+  service: number,
+  packet: number,
+  asked = memory,
+): number {
   const { u32 } = memory;
-  const bucket = bucketOf(service, hash32(destinationKey(memory, packet), LOCALITY_BUCKET_BITS));
+  const bucket = bucketOf(service, hash32(destinationKey(asked, packet), LOCALITY_BUCKET_BITS));
   let entry = u32[localityWord(memory, bucket, LOCALITY_HEAD)];
   while (entry !== NO_ENTRY) {
     if (
       u32[localityWord(memory, entry, LOCALITY_SERVICE)] === service &&
-      hasAddress(memory, entry, packet)
+      hasAddress(memory, entry, asked, packet)
     ) {
       return entry;
     }
@@ -295,16 +303,21 @@ function bucketOf(service: number, bucket: number): number {
   return (bucket << SERVICE_BITS) | (service & SERVICE_MASK);
 }
 
-function hasAddress(memory: DataPlaneMemory, entry: number, packet: number): boolean {
+function hasAddress(
+  memory: DataPlaneMemory,
+  entry: number,
+  asked: DataPlaneMemory,
+  packet: number,
+): boolean {
   const { u32 } = memory;
   const cached = localityWord(memory, entry, LOCALITY_ADDRESS);
-  const asked = (packet + PACKET_DESTINATION) >>> 2;
-  if (u32[cached] !== u32[asked]) return false;
-  if (memory.u8[packet + PACKET_FAMILY] !== 6) return true;
+  const wanted = (packet + PACKET_DESTINATION) >>> 2;
+  if (u32[cached] !== asked.u32[wanted]) return false;
+  if (asked.u8[packet + PACKET_FAMILY] !== 6) return true;
   return (
-    u32[cached + 1] === u32[asked + 1] &&
-    u32[cached + 2] === u32[asked + 2] &&
-    u32[cached + 3] === u32[asked + 3]
+    u32[cached + 1] === asked.u32[wanted + 1] &&
+    u32[cached + 2] === asked.u32[wanted + 2] &&
+    u32[cached + 3] === asked.u32[wanted + 3]
   );
 }
 

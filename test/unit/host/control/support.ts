@@ -18,7 +18,18 @@ export const STATUS: DirectorStatus = {
   uptime: 93_784,
   config: { file: '/etc/wvs.yaml', loadedAt: '2026-01-02T03:04:05.000Z', generation: 3 },
   connections: { used: 1_234, capacity: 1_000_000 },
-  workers: [{ id: 0, state: 'running', busy: 0.125, packetsPerBurst: 23.14, restarts: 1 }],
+  workers: [
+    {
+      id: 0,
+      state: 'running',
+      busy: 0.125,
+      packetsPerBurst: 23.14,
+      restarts: 1,
+      received: 12_345,
+      transmitted: 12_300,
+      dropped: 45,
+    },
+  ],
   ports: [
     {
       name: 'wan',
