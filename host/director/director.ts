@@ -5,6 +5,7 @@
 //   -> steering program attached -> sockets -> workers -> traffic is steered to the sockets: ready
 
 import { readFileSync } from 'node:fs';
+import type { SteeringTables } from 'af-xdp-socket';
 import { readVersion } from '../cli/version.ts';
 import type { Config } from '../config/types.ts';
 import type {
@@ -16,7 +17,10 @@ import type {
 } from '../control/api.ts';
 import { ControlError } from '../control/handlers.ts';
 import { createControlServer } from '../control/server.ts';
+import { Explainer } from '../explain/explain.ts';
 import { Control, type ControlChange } from '../ipvs/control.ts';
+import { type ProcSource, procText } from '../ipvs/proc.ts';
+import { TICK_MS } from '../ipvs/timers.ts';
 import { ipvsadmWithNames, systemLookups } from '../ipvsadm/names.ts';
 import type { Logger } from '../log.ts';
 import type { DataPlaneMemory } from '../memory/data-plane-memory.ts';
@@ -43,7 +47,13 @@ import { checkPrivileges, dropPrivileges } from './privileges.ts';
 import { RunningConfig } from './reload.ts';
 import { localPoolOf, markRulesOf } from './rules.ts';
 import { StartError, sentenceOf } from './start-error.ts';
-import { nonZeroCounters, RateMeter, serviceStatuses, usedConnections } from './status.ts';
+import {
+  nonZeroCounters,
+  RateMeter,
+  serviceStatuses,
+  usedConnections,
+  workerPackets,
+} from './status.ts';
 import { PortSteering } from './steering.ts';
 import { steeringTables } from './steering-tables.ts';
 
@@ -70,6 +80,7 @@ export class Director {
   readonly #running: RunningConfig;
   readonly #keeper: NeighbourKeeper;
   readonly #neighbourEvents: NeighbourEvents;
+  readonly #explainer: Explainer;
   #world: KernelWorld | undefined;
   #steering: PortSteering | undefined;
   #links: Links | undefined;
@@ -99,6 +110,12 @@ export class Director {
     const ephemeralPorts = readEphemeralPorts();
     this.#running = new RunningConfig(config, { control: this.#control, ephemeralPorts });
     this.#neighbourEvents = new NeighbourEvents(log);
+    this.#explainer = new Explainer({
+      memory,
+      control: this.#control,
+      now: () => Math.floor(this.#clock() / TICK_MS),
+      steering: () => this.#steeringTables(),
+    });
     this.#keeper = new NeighbourKeeper({
       nextHops: tables.nextHops,
       use: (port, address) => this.#world?.useNeighbour(port, address),
@@ -157,6 +174,8 @@ export class Director {
         ipvsadm: (request) => handle(() => this.ipvsadm(request)),
         reload: ({ config }) => handle(() => this.reload(config)),
         plan: ({ config }) => handle(() => this.#running.plan(config)),
+        explain: (request) => handle(() => this.#explainer.explain(request)),
+        proc: ({ file }) => handle(() => ({ text: procText(this.#procSource, file) })),
       },
       onError: (error, route) => {
         this.#log.error({ event: 'control-request-failed', route, reason: sentenceOf(error) });
@@ -269,20 +288,26 @@ export class Director {
   }
 
   #publishSteering(): void {
-    if (this.#steering === undefined) return;
+    this.#steering?.publish(this.#steeringTables());
+  }
+
+  #steeringTables(): SteeringTables {
     const control = this.#control;
     const { director, marks } = this.#running.config;
-    this.#steering.publish(
-      steeringTables({
-        services: control.services().map((service) => ({
-          service,
-          destinations: control.destinations(service.key),
-        })),
-        marks: markRulesOf(marks),
-        pool: localPoolOf(director, this.#running.context.ephemeralPorts),
-        addresses: control.tables.world.addresses,
-      }),
-    );
+    return steeringTables({
+      services: control.services().map((service) => ({
+        service,
+        destinations: control.destinations(service.key),
+      })),
+      marks: markRulesOf(marks),
+      pool: localPoolOf(director, this.#running.context.ephemeralPorts),
+      addresses: control.tables.world.addresses,
+    });
+  }
+
+  get #procSource(): ProcSource {
+    const control = this.#control;
+    return { control, workerCounts: () => control.workerCounts() };
   }
 
   #updateTargets(): void {
@@ -327,7 +352,10 @@ export class Director {
         used: usedConnections(this.#memory),
         capacity: this.#memory.map.sizes.connections,
       },
-      workers: (this.#pool?.reports() ?? []).map((report) => this.#rates.worker(report)),
+      workers: (this.#pool?.reports() ?? []).map((report) => ({
+        ...this.#rates.worker(report),
+        ...workerPackets(this.#memory, report.id),
+      })),
       ports: await this.#portStatuses(),
       services: serviceStatuses(this.#control, names),
       counters: nonZeroCounters(this.#memory, this.#steering?.counters() ?? {}),

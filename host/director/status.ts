@@ -5,6 +5,11 @@ import {
   FORWARD_FULL_NAT,
   FORWARD_TUNNEL,
 } from '../../assembly/shared/codes.ts';
+import {
+  COUNTER_RECEIVED,
+  COUNTER_TRANSMITTED,
+  DROP_FIRST,
+} from '../../assembly/shared/counters.ts';
 import { CONTROL_CONNECTION_COUNT } from '../../assembly/shared/layout.ts';
 import { formatEndpoint } from '../config/address.ts';
 import { destinationKey } from '../config/keys.ts';
@@ -19,7 +24,7 @@ import type {
 import type { Control } from '../ipvs/control.ts';
 import type { DestinationEntry, ServiceKey, Statistics } from '../ipvs/types.ts';
 import type { DataPlaneMemory } from '../memory/data-plane-memory.ts';
-import { namedCounters } from '../stats/counter-names.ts';
+import { namedCounters, readWorkerCounters } from '../stats/counter-names.ts';
 import { GAUGE_ASLEEP_MS, GAUGE_BUSY_TURNS, GAUGE_PACKETS } from '../worker/gauges.ts';
 import type { WorkerReport } from '../worker/pool.ts';
 import type { LinkCounts } from '../world/rtnetlink.ts';
@@ -33,6 +38,19 @@ export function serviceText(key: ServiceKey): string {
 /** Connections in the table now. */
 export function usedConnections(memory: DataPlaneMemory): number {
   return Atomics.load(memory.u32, CONTROL_CONNECTION_COUNT >>> 2);
+}
+
+/** What a worker has done with packets since the start. */
+export function workerPackets(
+  memory: DataPlaneMemory,
+  worker: number,
+): Pick<WorkerStatus, 'received' | 'transmitted' | 'dropped'> {
+  const counts = readWorkerCounters(memory, worker);
+  return {
+    received: counts[COUNTER_RECEIVED],
+    transmitted: counts[COUNTER_TRANSMITTED],
+    dropped: counts.slice(DROP_FIRST).reduce((sum, value) => sum + value, 0),
+  };
 }
 
 /** Counters that are not 0, by name. */
@@ -128,7 +146,12 @@ export class RateMeter {
   }
 
   /** A worker's share of time spent awake, and packets it found at once. */
-  worker({ id, state, restarts, gauges }: WorkerReport): WorkerStatus {
+  worker({
+    id,
+    state,
+    restarts,
+    gauges,
+  }: WorkerReport): Omit<WorkerStatus, 'received' | 'transmitted' | 'dropped'> {
     const last = this.#last.workers[id] ?? gauges;
     // Without two measurements there is no rate yet.
     const before = this.#before.workers[id] ?? last;
