@@ -1,0 +1,38 @@
+# bash completion for wvs; generated from the command table: npm run generate
+_wvs() {
+  local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
+  local word command= options=
+  local -i index
+  COMPREPLY=()
+  case $previous in
+    --config) COMPREPLY=($(compgen -f -- "$current")); return ;;
+    --socket) COMPREPLY=($(compgen -f -- "$current")); return ;;
+    --in) :; return ;;
+    --out) COMPREPLY=($(compgen -f -- "$current")); return ;;
+    --config-id) :; return ;;
+    --interface) COMPREPLY=($(compgen -W "$(command ls /sys/class/net)" -- "$current")); return ;;
+  esac
+  for ((index = 1; index < COMP_CWORD; index++)); do
+    word=${COMP_WORDS[index]}
+    if [[ $word == --socket ]]; then index+=1
+    elif [[ $word != -* ]]; then command=$word && break; fi
+  done
+  case $command in
+    '') COMPREPLY=($(compgen -W 'run check plan reload ipvsadm replay import status doctor --socket --version --help' -- "$current")); return ;;
+    run) options='--config --help' ;;
+    check) options='--config --help' ;;
+    plan) options='--config --json --socket --help' ;;
+    reload) options='--config --json --socket --help' ;;
+    ipvsadm) options='' ;;
+    replay) options='--config --in --out --help' ;;
+    import) options='--config-id --interface --help' ;;
+    status) options='--json --socket --help' ;;
+    doctor) options='--config --json --help' ;;
+  esac
+  if [[ $current == -* ]]; then
+    COMPREPLY=($(compgen -W "$options" -- "$current"))
+  else
+    COMPREPLY=($(compgen -f -- "$current"))
+  fi
+}
+complete -o filenames -F _wvs wvs
