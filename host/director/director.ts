@@ -7,7 +7,7 @@
 import { readFileSync } from 'node:fs';
 import type { SteeringTables } from 'af-xdp-socket';
 import { readVersion } from '../cli/version.ts';
-import type { Config } from '../config/types.ts';
+import type { Config, EndpointConfig } from '../config/types.ts';
 import type {
   DirectorStatus,
   IpvsadmRequest,
@@ -24,6 +24,7 @@ import { TICK_MS } from '../ipvs/timers.ts';
 import { ipvsadmWithNames, systemLookups } from '../ipvsadm/names.ts';
 import type { Logger } from '../log.ts';
 import type { DataPlaneMemory } from '../memory/data-plane-memory.ts';
+import { MetricsListener } from '../metrics/listener.ts';
 import { schedulerByName } from '../scheduler/registry.ts';
 import { PublishedTables } from '../tables/publish.ts';
 import {
@@ -81,6 +82,7 @@ export class Director {
   readonly #keeper: NeighbourKeeper;
   readonly #neighbourEvents: NeighbourEvents;
   readonly #explainer: Explainer;
+  readonly #metrics: MetricsListener;
   #world: KernelWorld | undefined;
   #steering: PortSteering | undefined;
   #links: Links | undefined;
@@ -116,6 +118,14 @@ export class Director {
       now: () => Math.floor(this.#clock() / TICK_MS),
       steering: () => this.#steeringTables(),
     });
+    this.#metrics = new MetricsListener({
+      memory,
+      log,
+      isReady: () => this.#isReady,
+      status: () => this.status(),
+      workers: () => this.#pool?.reports() ?? [],
+      steering: () => this.#steering?.counters() ?? {},
+    });
     this.#keeper = new NeighbourKeeper({
       nextHops: tables.nextHops,
       use: (port, address) => this.#world?.useNeighbour(port, address),
@@ -141,6 +151,7 @@ export class Director {
 
   async #start(config: Config): Promise<void> {
     await this.#openControlSocket(config.director.control);
+    await this.#openMetrics(config.director.metrics);
     await this.#openWorld();
     this.#applyConfig(config);
     const steering = new PortSteering(config, this.#log);
@@ -182,6 +193,16 @@ export class Director {
       },
     });
     this.#closers.push(() => server.close());
+  }
+
+  /** Open before packets flow: who waits for the director asks there. */
+  async #openMetrics(endpoint: EndpointConfig | undefined): Promise<void> {
+    this.#closers.push(() => this.#metrics.close());
+    try {
+      await this.#metrics.listen(endpoint);
+    } catch (error) {
+      throw new StartError(`director.metrics: ${sentenceOf(error)}`, { cause: error });
+    }
   }
 
   async #openWorld(): Promise<void> {
@@ -390,7 +411,9 @@ export class Director {
 
   /** Takes a configuration over, all of it or nothing. */
   async reload(file?: string): Promise<ReloadResult> {
-    const result = await this.#as('reload', () => this.#running.reload(file));
+    const reloaded = this.#as('reload', () => this.#running.reload(file));
+    const result = await this.#metrics.countReload(reloaded);
+    await this.#metrics.follow(this.#running.config.director.metrics);
     const changes = result.changes.length;
     this.#log.info(
       { event: 'reloaded', file: result.file, changes },
