@@ -70,8 +70,10 @@ import {
   ipv6FragmentIdentificationBe,
   ipv6FragmentOffset,
   ipv6MoreFragments,
-  setIpv6NextHeader,
+  setIpv6NextHeaderAt,
   setIpv6PayloadLength,
+  walkFragmentOffset,
+  walkIpv6,
 } from './wire/ipv6.ts';
 
 /** How long a datagram may take to become whole (net.ipv4.ipfrag_time, nf_conntrack_frag6_timeout). */
@@ -91,11 +93,16 @@ function part(queue: usize, n: u32): usize {
   return queue + QUEUE_PARTS + <usize>n * PART_SIZE;
 }
 
-/** IPv6: the fragment header stands right before what parsing calls the transport header. */
-// @ts-ignore: decorator
-@inline
+/** IPv6: where the fragment header stands. A first fragment may have more headers behind it. */
 function fragmentHeader6(packet: usize): usize {
-  return load<u32>(packet, PACKET_NETWORK) + load<u32>(packet, PACKET_HEADER_LENGTH) - IPV6_FRAGMENT_SIZE;
+  const network = <usize>load<u32>(packet, PACKET_NETWORK);
+  return network + walkFragmentOffset(walkIpv6(network, load<u32>(packet, PACKET_IP_LENGTH)));
+}
+
+/** Bytes of a fragment in front of its part of the datagram, the fragment header included. */
+function partHeaderLength(packet: usize): u32 {
+  if (load<u8>(packet, PACKET_FAMILY) == <u8>FAMILY_IPV4) return load<u32>(packet, PACKET_HEADER_LENGTH);
+  return <u32>(fragmentHeader6(packet) - load<u32>(packet, PACKET_NETWORK)) + IPV6_FRAGMENT_SIZE;
 }
 
 function identificationOf(packet: usize): u32 {
@@ -161,7 +168,7 @@ function dissolve(queue: usize): void {
   store<u32>(queue, 0, QUEUE_STATE);
 }
 
-/** Where a fragment belongs among the parts, or -1 when it is one of them already, -2 when it overlaps. */
+/** Where a fragment belongs among the parts, or -1 when one of them has it already, -2 when it overlaps. */
 function placeOf(queue: usize, offset: u32, length: u32): i32 {
   const parts = load<u32>(queue, QUEUE_STATE) - 1;
   let at: u32 = 0;
@@ -169,24 +176,33 @@ function placeOf(queue: usize, offset: u32, length: u32): i32 {
   if (at < parts) {
     const next = part(queue, at);
     const nextOffset = <u32>load<u16>(next, PART_OFFSET);
-    if (nextOffset == offset && <u32>load<u16>(next, PART_LENGTH) == length) return -1;
+    if (nextOffset == offset && <u32>load<u16>(next, PART_LENGTH) >= length) return -1;
     if (offset + length > nextOffset) return -2;
   }
   if (at > 0) {
     const before = part(queue, at - 1);
-    if (<u32>load<u16>(before, PART_OFFSET) + <u32>load<u16>(before, PART_LENGTH) > offset) return -2;
+    const end = <u32>load<u16>(before, PART_OFFSET) + <u32>load<u16>(before, PART_LENGTH);
+    if (end >= offset + length) return -1;
+    if (end > offset) return -2;
   }
   return <i32>at;
 }
 
-function insertPart(queue: usize, at: u32, packet: usize, offset: u32, length: u32): void {
+function insertPart(
+  queue: usize,
+  at: u32,
+  packet: usize,
+  offset: u32,
+  length: u32,
+  headerLength: u32,
+): void {
   const parts = load<u32>(queue, QUEUE_STATE) - 1;
   const here = part(queue, at);
   memory.copy(here + PART_SIZE, here, <usize>(parts - at) * PART_SIZE);
   store<u16>(here, <u16>offset, PART_OFFSET);
   store<u16>(here, <u16>length, PART_LENGTH);
   store<u32>(here, load<u32>(packet, PACKET_NETWORK), PART_NETWORK);
-  store<u32>(here, load<u32>(packet, PACKET_HEADER_LENGTH), PART_HEADER_LENGTH);
+  store<u32>(here, headerLength, PART_HEADER_LENGTH);
   store<u32>(queue, parts + 2, QUEUE_STATE);
   store<u32>(queue, load<u32>(queue, QUEUE_HELD) + length, QUEUE_HELD);
 }
@@ -219,7 +235,8 @@ export function gather(packet: usize): bool {
     return false;
   }
   const offset = offsetOf(packet);
-  const length = load<u32>(packet, PACKET_IP_LENGTH) - load<u32>(packet, PACKET_HEADER_LENGTH);
+  const headerLength = partHeaderLength(packet);
+  const length = load<u32>(packet, PACKET_IP_LENGTH) - headerLength;
   const more = moreFollow(packet);
   const end = offset + length;
   const total = load<u32>(queue, QUEUE_TOTAL);
@@ -232,7 +249,7 @@ export function gather(packet: usize): bool {
   }
   if (place < 0) return refuse(packet, queue);
   if (!more) store<u32>(queue, end, QUEUE_TOTAL);
-  insertPart(queue, place, packet, offset, length);
+  insertPart(queue, place, packet, offset, length, headerLength);
   noteSizes(queue, packet);
   store<u8>(packet, <u8>VERDICT_HOLD, PACKET_VERDICT);
   count(COUNTER_HELD);
@@ -289,19 +306,7 @@ function refuseWhole(packet: usize, queue: usize): bool {
 
 /** Takes the fragment header out of the chain of headers of a datagram put together. */
 function joinIpv6(network: usize, source: usize, kept: u32, total: u32): void {
-  const upper = ipv6ExtensionNext(source + kept);
-  if (kept == IPV6_SIZE) {
-    setIpv6NextHeader(network, upper);
-  } else {
-    // The header before it is found by walking: its "next header" is the fragment header's number.
-    let at = network + IPV6_SIZE;
-    let next = at + ((<usize>load<u8>(at, 1) + 1) << 3);
-    while (next < network + kept) {
-      at = next;
-      next = at + ((<usize>load<u8>(at, 1) + 1) << 3);
-    }
-    store<u8>(at, <u8>upper);
-  }
+  setIpv6NextHeaderAt(network, kept, ipv6ExtensionNext(source + kept));
   setIpv6PayloadLength(network, kept - IPV6_SIZE + total);
 }
 

@@ -2,13 +2,14 @@
 // does on output (ip_do_fragment, ip6_fragment): at the places where they were cut before if these
 // still fit, otherwise as large as the MTU, or the largest fragment seen, allows.
 
-import { FAMILY_IPV4, VERDICT_DROP } from './shared/codes.ts';
-import { COUNTER_FRAGMENTS_MADE, DROP_NO_FREE_FRAME } from './shared/counters.ts';
+import { FAMILY_IPV4, FAMILY_IPV6, VERDICT_DROP } from './shared/codes.ts';
+import { COUNTER_FRAGMENTS_MADE, DROP_NO_FREE_FRAME, DROP_PACKET_TOO_BIG } from './shared/counters.ts';
 import {
   PACKET_FRAGMENT_MAX,
   PACKET_IP_LENGTH,
   PACKET_NETWORK,
   PACKET_PARTS,
+  PACKET_REASON,
   PACKET_START,
   PACKET_VERDICT,
   WORKER_GEOMETRY,
@@ -34,9 +35,10 @@ import {
   IPV6_FRAGMENT,
   IPV6_FRAGMENT_SIZE,
   IPV6_SIZE,
-  ipv6NextHeader,
+  ipv6FragmentableOffset,
+  ipv6NextHeaderAt,
   setIpv6Fragment,
-  setIpv6NextHeader,
+  setIpv6NextHeaderAt,
   setIpv6PayloadLength,
 } from './wire/ipv6.ts';
 
@@ -78,11 +80,12 @@ export function cutAndSend(packet: usize, family: u32, hop: u32): void {
   if (mtu < IPV4_MTU_MIN) mtu = IPV4_MTU_MIN;
   if (largest != 0 && largest < mtu) mtu = largest;
   if (family != FAMILY_IPV4 && mtu < IPV6_MTU_MIN) mtu = IPV6_MTU_MIN;
-  const isWhole = family == FAMILY_IPV4
+  const reason = family == FAMILY_IPV4
     ? cut4(network, total, mtu, inPieces, hop)
     : cut6(network, total, mtu, inPieces, hop);
-  if (!isWhole) {
-    count(DROP_NO_FREE_FRAME);
+  if (reason) {
+    count(reason);
+    store<u8>(packet, <u8>reason, PACKET_REASON);
     store<u8>(packet, <u8>VERDICT_DROP, PACKET_VERDICT);
   }
   if (!inPieces) freeFrame(load<u32>(packet, PACKET_START));
@@ -94,11 +97,12 @@ function nextPiece(n: u32, left: u32, room: u32, keep: bool, extra: u32): u32 {
   return left <= room ? left : room & ~7;
 }
 
-function cut4(network: usize, total: u32, mtu: u32, inPieces: bool, hop: u32): bool {
+/** @returns 0, or why not all of the pieces were sent */
+function cut4(network: usize, total: u32, mtu: u32, inPieces: bool, hop: u32): u32 {
   const headerLength = ipv4HeaderLength(network);
   const payload = total - headerLength;
   const room = mtu - headerLength;
-  const came = came4(payload, inPieces);
+  const came = cameInPieces(payload, inPieces);
   const keep = inPieces && keepsGeometry(room, payload - came);
   const df = ipv4FragmentFieldBe(network) & IPV4_DONT_FRAGMENT_BE;
   let offset: u32 = 0;
@@ -106,7 +110,7 @@ function cut4(network: usize, total: u32, mtu: u32, inPieces: bool, hop: u32): b
   while (offset < payload) {
     const length = nextPiece(n++, payload - offset, room, keep, payload - came);
     const frame = takeFrame();
-    if (!frame) return false;
+    if (!frame) return DROP_NO_FREE_FRAME;
     const at = frame + FRAME_HEADROOM + ETHERNET_SIZE;
     memory.copy(at, network, headerLength);
     memory.copy(at + headerLength, network + headerLength + offset, length);
@@ -119,39 +123,41 @@ function cut4(network: usize, total: u32, mtu: u32, inPieces: bool, hop: u32): b
     count(COUNTER_FRAGMENTS_MADE);
     offset += length;
   }
-  return true;
+  return 0;
 }
 
 /** Payload bytes that came in fragments: less than there are when a header was put in front. */
-function came4(payload: u32, inPieces: bool): u32 {
+function cameInPieces(payload: u32, inPieces: bool): u32 {
   if (!inPieces) return payload;
   let sum: u32 = 0;
   for (let i: u32 = 0; i < load<u32>(worker + WORKER_GEOMETRY); i++) sum += cameAs(i);
   return sum;
 }
 
-function cut6(network: usize, total: u32, mtu: u32, inPieces: bool, hop: u32): bool {
-  const payload = total - IPV6_SIZE;
-  const room = mtu - IPV6_SIZE - IPV6_FRAGMENT_SIZE;
-  const came = came4(payload, inPieces);
+function cut6(network: usize, total: u32, mtu: u32, inPieces: bool, hop: u32): u32 {
+  const front = ipv6FragmentableOffset(network, total);
+  if (front + IPV6_FRAGMENT_SIZE + 8 > mtu) return DROP_PACKET_TOO_BIG;
+  const payload = total - front;
+  const room = mtu - front - IPV6_FRAGMENT_SIZE;
+  const came = cameInPieces(payload, inPieces);
   const keep = inPieces && keepsGeometry(room, payload - came);
-  const upper = ipv6NextHeader(network);
+  const upper = ipv6NextHeaderAt(network, front);
   const identification = (nextIdentification() << 16) | nextIdentification();
   let offset: u32 = 0;
   let n: u32 = 0;
   while (offset < payload) {
     const length = nextPiece(n++, payload - offset, room, keep, payload - came);
     const frame = takeFrame();
-    if (!frame) return false;
+    if (!frame) return DROP_NO_FREE_FRAME;
     const at = frame + FRAME_HEADROOM + ETHERNET_SIZE;
-    memory.copy(at, network, IPV6_SIZE);
-    setIpv6NextHeader(at, IPV6_FRAGMENT);
-    setIpv6PayloadLength(at, IPV6_FRAGMENT_SIZE + length);
-    setIpv6Fragment(at + IPV6_SIZE, upper, offset, offset + length < payload, identification);
-    memory.copy(at + IPV6_SIZE + IPV6_FRAGMENT_SIZE, network + IPV6_SIZE + offset, length);
-    sendFrame(at, IPV6_SIZE + IPV6_FRAGMENT_SIZE + length, 6, hop);
+    memory.copy(at, network, front);
+    setIpv6NextHeaderAt(at, front, IPV6_FRAGMENT);
+    setIpv6PayloadLength(at, front - IPV6_SIZE + IPV6_FRAGMENT_SIZE + length);
+    setIpv6Fragment(at + front, upper, offset, offset + length < payload, identification);
+    memory.copy(at + front + IPV6_FRAGMENT_SIZE, network + front + offset, length);
+    sendFrame(at, front + IPV6_FRAGMENT_SIZE + length, FAMILY_IPV6, hop);
     count(COUNTER_FRAGMENTS_MADE);
     offset += length;
   }
-  return true;
+  return 0;
 }

@@ -103,6 +103,47 @@ export function walkIpv6(at: usize, length: u32): u64 {
   return IPV6_WALK_MALFORMED;
 }
 
+/**
+ * Where the packet at `at`, of which `length` bytes are sound, may be cut: behind the headers that
+ * every router reads (RFC 8200, 4.5; Linux's ip6_find_1stfragopt), from `at` on.
+ */
+export function ipv6FragmentableOffset(at: usize, length: u32): u32 {
+  let nextHeader = ipv6NextHeader(at);
+  let offset: u32 = IPV6_SIZE;
+  let isRouted = false;
+  while (offset + EXTENSION_SIZE <= length) {
+    if (nextHeader == IPV6_ROUTING) isRouted = true;
+    else if (nextHeader == IPV6_DESTINATION_OPTIONS && isRouted) break;
+    else if (nextHeader != IPV6_DESTINATION_OPTIONS && nextHeader != IPV6_HOP_BY_HOP) break;
+    const header = at + offset;
+    nextHeader = load<u8>(header, EXTENSION_NEXT);
+    offset += ((<u32>load<u8>(header, EXTENSION_LENGTH)) << 3) + EXTENSION_SIZE;
+  }
+  return offset;
+}
+
+/** Where the number of the header at offset `end` stands: in the header right before it. */
+function nextHeaderField(at: usize, end: u32): usize {
+  let field = at + NEXT_HEADER;
+  let offset: u32 = IPV6_SIZE;
+  while (offset < end) {
+    const header = at + offset;
+    const isAh = load<u8>(field) == <u8>PROTOCOL_AH;
+    offset += isAh ? ahLength(header) : ((<u32>load<u8>(header, EXTENSION_LENGTH)) << 3) + EXTENSION_SIZE;
+    field = header + EXTENSION_NEXT;
+  }
+  return field;
+}
+
+/** The number of the header at offset `end`, behind whole extension headers. */
+export function ipv6NextHeaderAt(at: usize, end: u32): u32 {
+  return load<u8>(nextHeaderField(at, end));
+}
+
+export function setIpv6NextHeaderAt(at: usize, end: u32, nextHeader: u32): void {
+  store<u8>(nextHeaderField(at, end), <u8>nextHeader);
+}
+
 // @ts-ignore: decorator
 @inline
 export function walkUpperProtocol(walk: u64): u32 {
