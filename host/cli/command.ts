@@ -25,17 +25,25 @@ export interface CommandInput {
 
 /** Every option that some command has; a command reads those of its own definition. */
 export interface CommandOptions {
+  readonly apply?: boolean;
   readonly config?: string;
-  readonly first?: boolean;
-  readonly interval?: string;
-  readonly once?: boolean;
-  readonly sort?: string;
   readonly configId?: string;
+  readonly director?: readonly string[];
+  readonly first?: boolean;
   readonly in?: readonly string[];
   readonly interface?: readonly string[];
+  readonly interval?: string;
   readonly json?: boolean;
+  readonly method?: string;
+  readonly once?: boolean;
   readonly out?: string;
+  readonly outer?: string;
+  readonly port?: string;
   readonly socket?: string;
+  readonly sort?: string;
+  readonly type?: string;
+  readonly undo?: boolean;
+  readonly vip?: readonly string[];
 }
 
 /** Carries a command out; the result is the exit code. */

@@ -143,4 +143,40 @@ export const COMMANDS: readonly CommandDefinition[] = [
     ],
     load: async () => (await import('../doctor/command-doctor.ts')).doctorCommand,
   },
+  {
+    name: 'realserver',
+    summary: 'print the script that prepares a real server, or run it on this machine',
+    options: [
+      {
+        flags: '--method <method>',
+        description: 'how packets travel to it: nat, direct-route (dr), tunnel or full-nat',
+        isRequired: true,
+      },
+      {
+        flags: '--vip <address>',
+        description: 'the virtual address',
+        isRequired: true,
+        isRepeatable: true,
+      },
+      {
+        flags: '--director <address>',
+        description: "nat: the director's address on the server's network",
+        isRepeatable: true,
+      },
+      { flags: '--type <ipip|gue|gre>', description: 'tunnel: what packets are in (default: ipip)' },
+      { flags: '--port <number>', description: 'gue: its UDP port (default: 6080)' },
+      {
+        flags: '--outer <ipv4|ipv6>',
+        description: "tunnel: the family of the server's own address (default: that of the VIP)",
+      },
+      {
+        flags: '--interface <name>',
+        description: 'direct-route, tunnel: lo (the default), or a dummy that is made',
+        isRepeatable: true,
+      },
+      { flags: '--apply', description: 'run it here' },
+      { flags: '--undo', description: 'undo here what it did' },
+    ],
+    load: async () => (await import('../realserver/command-realserver.ts')).realServerCommand,
+  },
 ];
