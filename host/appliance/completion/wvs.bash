@@ -11,6 +11,12 @@ _wvs() {
     --out) COMPREPLY=($(compgen -f -- "$current")); return ;;
     --config-id) :; return ;;
     --interface) COMPREPLY=($(compgen -W "$(command ls /sys/class/net)" -- "$current")); return ;;
+    --method) :; return ;;
+    --vip) :; return ;;
+    --director) :; return ;;
+    --type) COMPREPLY=($(compgen -W 'ipip gue gre' -- "$current")); return ;;
+    --port) :; return ;;
+    --outer) COMPREPLY=($(compgen -W 'ipv4 ipv6' -- "$current")); return ;;
   esac
   for ((index = 1; index < COMP_CWORD; index++)); do
     word=${COMP_WORDS[index]}
@@ -18,7 +24,7 @@ _wvs() {
     elif [[ $word != -* ]]; then command=$word && break; fi
   done
   case $command in
-    '') COMPREPLY=($(compgen -W 'run check plan reload ipvsadm replay import status doctor --socket --version --help' -- "$current")); return ;;
+    '') COMPREPLY=($(compgen -W 'run check plan reload ipvsadm replay import status explain proc doctor realserver --socket --version --help' -- "$current")); return ;;
     run) options='--config --help' ;;
     check) options='--config --help' ;;
     plan) options='--config --json --socket --help' ;;
@@ -27,7 +33,10 @@ _wvs() {
     replay) options='--config --in --out --help' ;;
     import) options='--config-id --interface --help' ;;
     status) options='--json --socket --help' ;;
+    explain) options='--first --json --socket --help' ;;
+    proc) options='--socket --help' ;;
     doctor) options='--config --json --help' ;;
+    realserver) options='--method --vip --director --type --port --outer --interface --apply --undo --help' ;;
   esac
   if [[ $current == -* ]]; then
     COMPREPLY=($(compgen -W "$options" -- "$current"))
