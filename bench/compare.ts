@@ -21,6 +21,9 @@ interface Measured {
   readonly spread: readonly [min: number, max: number];
 }
 
+/** A change smaller than this share is not called one, however quiet both runs were. */
+const TOLERANCE = 0.05;
+
 /** Units of which more is better; of all others less is. */
 const MORE_IS_BETTER = new Set(['packets/s', 'requests/s', 'connections/s', 'x one worker']);
 
@@ -43,8 +46,8 @@ function keyOf({ name, unit, params }: Result): string {
 function compareResult(before: Result, after: Result): Change {
   const common = Object.keys(after.against).find((name) => name in before.against);
   const [old, now] = [before, after].map((result) => measured(result, common));
-  const isUp = now.spread[0] > old.spread[1];
-  const isDown = now.spread[1] < old.spread[0];
+  const isUp = now.spread[0] > old.spread[1] && now.value > old.value * (1 + TOLERANCE);
+  const isDown = now.spread[1] < old.spread[0] && now.value < old.value * (1 - TOLERANCE);
   const more = MORE_IS_BETTER.has(after.unit);
   const verdict = isUp === isDown ? 'same' : isUp === more ? 'better' : 'worse';
   return {
