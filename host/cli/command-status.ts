@@ -21,7 +21,7 @@ export function formatStatus(status: DirectorStatus): string {
     formatWorkers(status),
     formatPorts(status),
     formatServices(status.services),
-    formatCounters(status.counters),
+    ...formatCounters(status.counters),
   ];
   return sections.filter((section) => section !== '').join('\n');
 }
@@ -41,14 +41,20 @@ function formatWorkers({ workers }: DirectorStatus): string {
     { heading: 'STATE' },
     { heading: 'BUSY', align: 'right' },
     { heading: 'PACKETS/BURST', align: 'right' },
+    { heading: 'RECEIVED', align: 'right' },
+    { heading: 'SENT', align: 'right' },
+    { heading: 'DROPPED', align: 'right' },
     { heading: 'RESTARTS', align: 'right' },
   ];
-  const rows = workers.map(({ id, state, busy, packetsPerBurst, restarts }) => [
-    String(id),
-    state,
-    `${Math.round(busy * 100)}%`,
-    packetsPerBurst.toFixed(1),
-    String(restarts),
+  const rows = workers.map((worker) => [
+    String(worker.id),
+    worker.state,
+    `${Math.round(worker.busy * 100)}%`,
+    worker.packetsPerBurst.toFixed(1),
+    formatCount(worker.received),
+    formatCount(worker.transmitted),
+    formatCount(worker.dropped),
+    String(worker.restarts),
   ]);
   return formatTable(columns, rows);
 }
@@ -131,12 +137,34 @@ function rates({ connectionsPerSecond, incoming, outgoing }: LoadStatus): string
   ];
 }
 
-function formatCounters(counters: Readonly<Record<string, number>>): string {
+const DROP_PREFIX = 'drop-';
+/** The steering program's counters begin with one of these. */
+const STEERING_PREFIXES = ['steered-', 'passed-'];
+
+/** Counters in three tables: drops by reason, what the steering program did, all others. */
+function formatCounters(counters: Readonly<Record<string, number>>): string[] {
   const entries = Object.entries(counters).filter(([, value]) => value > 0);
-  if (entries.length === 0) return '';
-  const columns: Column[] = [{ heading: 'COUNTER' }, { heading: 'VALUE', align: 'right' }];
-  return formatTable(
-    columns,
-    entries.map(([name, value]) => [name, formatCount(value)]),
-  );
+  const isDrop = (name: string) => name.startsWith(DROP_PREFIX);
+  const isSteering = (name: string) => STEERING_PREFIXES.some((prefix) => name.startsWith(prefix));
+  const table = (heading: string, rows: readonly (readonly [string, number])[]) => {
+    if (rows.length === 0) return '';
+    const columns: Column[] = [{ heading }, { heading: 'PACKETS', align: 'right' }];
+    return formatTable(
+      columns,
+      rows.map(([name, value]) => [name, formatCount(value)]),
+    );
+  };
+  const drops = entries
+    .filter(([name]) => isDrop(name))
+    .map(([name, value]) => [name.slice(DROP_PREFIX.length), value] as const)
+    .sort(([, a], [, b]) => b - a);
+  const others = entries.filter(([name]) => !isDrop(name) && !isSteering(name));
+  return [
+    table('DROPPED BECAUSE OF', drops),
+    table(
+      'STEERING',
+      entries.filter(([name]) => isSteering(name)),
+    ),
+    table('COUNTER', others),
+  ];
 }

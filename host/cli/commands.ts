@@ -105,6 +105,20 @@ export const COMMANDS: readonly CommandDefinition[] = [
     load: async () => (await import('./command-status.ts')).statusCommand,
   },
   {
+    name: 'top',
+    summary: 'watch the running director: rates, connections, drops',
+    options: [
+      { flags: '--once', description: 'print one frame and end' },
+      { flags: '--interval <seconds>', description: 'time between two looks (default: 2)' },
+      {
+        flags: '--sort <column>',
+        description: 'name, connections, active, packets or bits (default: connections)',
+      },
+    ],
+    needsDirector: true,
+    load: async () => (await import('./command-top.ts')).topCommand,
+  },
+  {
     name: 'explain',
     summary: 'say what becomes of a packet, step by step, changing nothing',
     arguments: [

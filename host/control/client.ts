@@ -45,13 +45,20 @@ export class ControlClientError extends Error {
   }
 }
 
+/** How to ask. */
+export interface AskOptions {
+  /** Gives the question up. */
+  readonly signal?: AbortSignal;
+}
+
 /** Asks the director at `socket` for one thing. Throws a ControlClientError otherwise. */
 export async function askDirector<Name extends RouteName>(
   socket: string,
   route: Name,
   body?: Exchanges[Name]['request'],
+  options: AskOptions = {},
 ): Promise<Exchanges[Name]['result']> {
-  const { status, text } = await exchange(socket, ROUTES[route], body);
+  const { status, text } = await exchange(socket, ROUTES[route], { ...options, body });
   const value = parseAnswer(socket, text);
   if (status >= 200 && status < 300) return value as Exchanges[Name]['result'];
   const { error } = value as Partial<ErrorBody>;
@@ -62,7 +69,7 @@ export async function askDirector<Name extends RouteName>(
 function exchange(
   socket: string,
   path: string,
-  body: unknown,
+  { body, signal }: AskOptions & { readonly body: unknown },
 ): Promise<{ status: number; text: string }> {
   const payload = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
   return new Promise((resolve, reject) => {
@@ -72,6 +79,7 @@ function exchange(
       method: payload === undefined ? 'GET' : 'POST',
       // A connection of its own, closed at the end: a command asks once.
       agent: false,
+      ...(signal && { signal }),
       headers:
         payload === undefined
           ? {}

@@ -197,7 +197,7 @@ export function grafanaDashboard(): object {
   };
 }
 
-const DATASOURCE = { type: 'prometheus', uid: '${datasource}' };
+const DATASOURCE = { type: 'prometheus', uid: '$datasource' };
 
 const VARIABLES = [
   { name: 'datasource', type: 'datasource', query: 'prometheus', label: 'Data source' },

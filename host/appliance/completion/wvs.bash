@@ -11,6 +11,8 @@ _wvs() {
     --out) COMPREPLY=($(compgen -f -- "$current")); return ;;
     --config-id) :; return ;;
     --interface) COMPREPLY=($(compgen -W "$(command ls /sys/class/net)" -- "$current")); return ;;
+    --interval) :; return ;;
+    --sort) :; return ;;
     --method) :; return ;;
     --vip) :; return ;;
     --director) :; return ;;
@@ -24,7 +26,7 @@ _wvs() {
     elif [[ $word != -* ]]; then command=$word && break; fi
   done
   case $command in
-    '') COMPREPLY=($(compgen -W 'run check plan reload ipvsadm replay import status explain proc doctor realserver --socket --version --help' -- "$current")); return ;;
+    '') COMPREPLY=($(compgen -W 'run check plan reload ipvsadm replay import status top explain proc doctor realserver --socket --version --help' -- "$current")); return ;;
     run) options='--config --help' ;;
     check) options='--config --help' ;;
     plan) options='--config --json --socket --help' ;;
@@ -33,6 +35,7 @@ _wvs() {
     replay) options='--config --in --out --help' ;;
     import) options='--config-id --interface --help' ;;
     status) options='--json --socket --help' ;;
+    top) options='--once --interval --sort --socket --help' ;;
     explain) options='--first --json --socket --help' ;;
     proc) options='--socket --help' ;;
     doctor) options='--config --json --help' ;;

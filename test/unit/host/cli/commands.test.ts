@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, test } from 'vitest';
 import type { ConfigProblem } from '../../../../host/config/types.ts';
+import type { ExplainRequest, ExplainResult } from '../../../../host/control/api.ts';
 import { ControlError, type ControlHandlers } from '../../../../host/control/handlers.ts';
 import { type ControlServer, createControlServer } from '../../../../host/control/server.ts';
 import { FakeDirector, STATUS } from '../control/support.ts';
@@ -86,8 +87,8 @@ describe('status', () => {
         'configuration /etc/wvs.yaml, generation 3, loaded 2026-01-02T03:04:05.000Z',
         'connections 1,234 of 1,000,000',
         '',
-        'WORKER  STATE    BUSY  PACKETS/BURST  RESTARTS',
-        '0       running   13%           23.1         1',
+        'WORKER  STATE    BUSY  PACKETS/BURST  RECEIVED    SENT  DROPPED  RESTARTS',
+        '0       running   13%           23.1    12,345  12,300       45         1',
         '',
         'PORT  INTERFACE  LINK  MODE               QUEUES  RX/S  RX BIT/S  TX/S  TX BIT/S',
         'wan   eth0       up    native, zero-copy       2  1.2M        8G     0         0',
@@ -103,9 +104,11 @@ describe('status', () => {
         'mark 7                 rr      ipvsadm          0/0 up                          0' +
           '         0      12  1.5k      0',
         '',
-        'COUNTER           VALUE',
-        'received-frames  12,345',
-        'drop-no-server        2',
+        'DROPPED BECAUSE OF  PACKETS',
+        'no-server                 2',
+        '',
+        'COUNTER          PACKETS',
+        'received-frames   12,345',
         '',
       ].join('\n'),
     );
@@ -119,6 +122,122 @@ describe('status', () => {
 
   test('no director: one line, exit code 1', async () => {
     expect(await wvs(['status', '--socket', '/nowhere.sock'])).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: 'wvs: no director answers at /nowhere.sock: no such socket\n',
+    });
+  });
+});
+
+describe('explain', () => {
+  const environment = { WVS_SOCKET: socket };
+  const RESULT: ExplainResult = {
+    protocol: 'tcp',
+    client: '198.51.100.1:1000',
+    virtual: '192.0.2.80:80',
+    steps: [
+      { step: 'mark', result: 'no mark', facts: { mark: 0 } },
+      { step: 'local address', result: "192.0.2.80 is the director's", facts: { local: true } },
+    ],
+    outcome: 'drop',
+    verdict: 'dropped: no route',
+    reason: 'drop-no-route-to-destination',
+  };
+  const asked: ExplainRequest[] = [];
+  const explain = (request: ExplainRequest) => {
+    asked.push(request);
+    return RESULT;
+  };
+
+  test('the steps, then what they come to', async () => {
+    await start({ status: () => STATUS, explain });
+    const parameters = ['explain', 'TCP', '198.51.100.1:1000', '192.0.2.80:80'];
+    expect(await wvs(parameters, { environment })).toEqual({
+      code: 0,
+      stdout: [
+        'tcp 198.51.100.1:1000 -> 192.0.2.80:80',
+        '',
+        '  mark           no mark',
+        "  local address  192.0.2.80 is the director's",
+        '',
+        '=> dropped: no route (counted as drop-no-route-to-destination)',
+        '',
+      ].join('\n'),
+      stderr: '',
+    });
+    expect(asked).toEqual([
+      { protocol: 'tcp', client: '198.51.100.1:1000', virtual: '192.0.2.80:80' },
+    ]);
+  });
+
+  test('--json: the answer as it is; --first goes along', async () => {
+    await start({ status: () => STATUS, explain });
+    const parameters = ['explain', 'tcp', 'a:1', 'b:2', '--json', '--first'];
+    expect(JSON.parse((await wvs(parameters, { environment })).stdout)).toEqual(RESULT);
+    expect(asked.at(-1)).toEqual({ protocol: 'tcp', client: 'a:1', virtual: 'b:2', first: true });
+  });
+
+  test.each([[['explain', 'tcp', 'a:1']], [['explain']]])(
+    '%j: something is missing',
+    async (all) => {
+      expect(await wvs(all, { environment })).toMatchObject({ code: 2, stdout: '' });
+    },
+  );
+
+  test('another protocol is refused', async () => {
+    await start({ status: () => STATUS, explain });
+    const outcome = await wvs(['explain', 'icmp', 'a:1', 'b:2'], { environment });
+    expect(outcome).toMatchObject({ code: 1, stdout: '' });
+    expect(outcome.stderr).toContain('protocol');
+  });
+});
+
+describe('proc', () => {
+  const environment = { WVS_SOCKET: socket };
+  const proc = ({ file }: { file: string }) => ({ text: `text of ${file}\n` });
+
+  test.each([['ip_vs'], ['/proc/net/ip_vs']])('%s: its text', async (file) => {
+    await start({ status: () => STATUS, proc });
+    expect(await wvs(['proc', file], { environment })).toEqual({
+      code: 0,
+      stdout: 'text of ip_vs\n',
+      stderr: '',
+    });
+  });
+
+  test('no such file', async () => {
+    expect(await wvs(['proc', 'ip_vsx'], { environment })).toEqual({
+      code: 2,
+      stdout: '',
+      stderr:
+        'wvs: ip_vsx is none of ip_vs, ip_vs_conn, ip_vs_conn_sync, ip_vs_stats, ip_vs_stats_percpu\n',
+    });
+  });
+});
+
+describe('top', () => {
+  const environment = { WVS_SOCKET: socket };
+
+  test.each([[['top', '--once']], [['top']]])('%j without a terminal: one frame', async (all) => {
+    await start(new FakeDirector());
+    const { code, stdout, stderr } = await wvs(all, { environment });
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toMatch(/^wvs 0\.1\.0 .*1,234 of 1,000,000 connections\n/);
+    expect(stdout).toContain('SERVICE / SERVER');
+  });
+
+  test.each([
+    [['--sort', 'colour'], 'wvs: --sort colour: expected one of'],
+    [['--interval', 'soon'], 'wvs: --interval soon: expected seconds from 0.25 to 60'],
+    [['--interval', '0'], 'wvs: --interval 0: expected seconds'],
+  ])('top %j is wrong usage', async (parameters, message) => {
+    const outcome = await wvs(['top', ...parameters], { environment });
+    expect(outcome).toMatchObject({ code: 2, stdout: '' });
+    expect(outcome.stderr).toContain(message);
+  });
+
+  test('no director: one line, exit code 1', async () => {
+    expect(await wvs(['top', '--once', '--socket', '/nowhere.sock'])).toEqual({
       code: 1,
       stdout: '',
       stderr: 'wvs: no director answers at /nowhere.sock: no such socket\n',
