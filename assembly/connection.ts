@@ -246,16 +246,21 @@ export function hashLocalEnd(index: u32, answer: usize): bool {
   return false;
 }
 
-export function unhashConnection(index: u32): void {
+/**
+ * Makes an entry invisible to lookups.
+ * @returns whether it was this worker that did: only then may it put the entry in anew
+ */
+export function unhashConnection(index: u32): bool {
   const at = hot(index) + CONNECTION_STATE;
   const state = atomic.and<u32>(at, ~(STATE_HASHED | STATE_HASHED_LOCAL));
   if (state & STATE_HASHED) removeNode(index << 1, clientHash(index));
   if (state & STATE_HASHED_LOCAL) removeNode((index << 1) | 1, localHash(index));
+  return (state & STATE_HASHED) != 0;
 }
 
 /** Lets the client's port of a connection be known (ip_vs_conn_fill_cport). */
 export function fillClientPort(index: u32, portBe: u32): void {
-  unhashConnection(index);
+  if (!unhashConnection(index)) return;
   const entry = hot(index);
   const state = atomic.and<u32>(entry + CONNECTION_STATE, ~STATE_NO_CLIENT_PORT);
   if (state & STATE_NO_CLIENT_PORT) {

@@ -227,8 +227,7 @@ function templateIsUsable(index: u32): bool {
     load<u32>(bank, SYSCTL_EXPIRE_QUIESCENT_TEMPLATE) != 0 &&
     load<i32>(destination(id), DESTINATION_WEIGHT) == 0;
   if (available && !quiescent) return true;
-  if (load<u16>(entry, CONNECTION_VIRTUAL_PORT) != <u16>INVALID_PORT) {
-    unhashConnection(index);
+  if (load<u16>(entry, CONNECTION_VIRTUAL_PORT) != <u16>INVALID_PORT && unhashConnection(index)) {
     store<u16>(entry, <u16>INVALID_PORT, CONNECTION_DESTINATION_PORT);
     store<u16>(entry, <u16>INVALID_PORT, CONNECTION_VIRTUAL_PORT);
     hashConnection(index);

@@ -502,7 +502,8 @@ function leadsTo(index: u32, destinationId: u32): bool {
   if (load<u32>(entry, CONNECTION_DESTINATION_ID) == destinationId && isAvailable && !isQuiescent) {
     return true;
   }
-  unhashConnection(index);
+  // Another worker may be at it in this very moment.
+  if (!unhashConnection(index)) return false;
   store<u16>(entry, <u16>INVALID_PORT, CONNECTION_DESTINATION_PORT);
   store<u16>(entry, <u16>INVALID_PORT, CONNECTION_VIRTUAL_PORT);
   hashConnection(index);
