@@ -139,6 +139,13 @@ export class ReferenceDirector {
     this.#cursors.delete(server);
   }
 
+  /** The server that answers a client from the virtual address, if it has a connection with one. */
+  answererOf(flow: Flow): ReferenceServer | undefined {
+    return this.connections.find(({ client, server }) => {
+      return server.method === 'direct-route' && isSameFlow(client, flow);
+    })?.server;
+  }
+
   /** Active and inactive connections of a server. */
   counts(server: ReferenceServer): [active: number, inactive: number] {
     const own = this.connections.filter((connection) => connection.server === server);

