@@ -319,25 +319,24 @@ function repairIpv4(frame: Uint8Array): void {
 
 /** An edit, or work on the whole table, between two turns. */
 function disturb(random: Random, bed: DirectorBed): void {
+  if (random.oneIn(2)) {
+    const flush = random.oneIn(4) ? REQUEST_FLUSH : 0;
+    const work = random.pick([REQUEST_DROP_ENTRIES, REQUEST_EXPIRE_UNAVAILABLE, flush]);
+    Atomics.or(bed.memory.u32, CONTROL_REQUESTS >>> 2, work);
+    return;
+  }
   const service = random.pick(services());
   const server = random.pick(service.servers);
   const isListed = bed.control.destinations(serviceKey(service.at)).some(({ key }) => {
     return key.address === splitEndpoint(server.at).address;
   });
-  const request = random.pick([
-    REQUEST_DROP_ENTRIES,
-    REQUEST_EXPIRE_UNAVAILABLE,
-    random.oneIn(4) ? REQUEST_FLUSH : 0,
-  ]);
-  if (random.oneIn(2)) bed.memory.u32[CONTROL_REQUESTS >>> 2] |= request;
-  else if (!isListed) bed.addServer(service.at, server);
+  if (!isListed) bed.addServer(service.at, server);
   else if (random.oneIn(2)) bed.deleteServer(service.at, server.at);
-  else
-    bed.editServer(service.at, {
-      ...server,
-      weight: random.below(2),
-      upperThreshold: random.below(9),
-    });
+  else bed.editServer(service.at, randomlyEdited(random, server));
+}
+
+function randomlyEdited(random: Random, server: BedServer): BedServer {
+  return { ...server, weight: random.below(2), upperThreshold: random.below(9) };
 }
 
 // ---- what must not change
