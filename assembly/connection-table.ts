@@ -80,22 +80,38 @@ function nextNode(entry: usize, node: u32): u32 {
   return node & 1 ? load<u32>(entry, CONNECTION_NEXT_LOCAL) : load<u32>(entry, CONNECTION_NEXT);
 }
 
-/** Hashes both ends of a packet into its record. */
+/** Hashes the source's end of a packet into its record. */
 // @ts-ignore: decorator
 @inline
+export function hashSource(packet: usize): u32 {
+  const hash = hashEnd(
+    load<u8>(packet, PACKET_FAMILY),
+    packet + PACKET_SOURCE,
+    load<u16>(packet, PACKET_SOURCE_PORT),
+    load<u8>(packet, PACKET_PROTOCOL),
+  );
+  store<u32>(packet, hash, PACKET_HASH);
+  return hash;
+}
+
+/** Hashes the destination's end of a packet into its record. */
+// @ts-ignore: decorator
+@inline
+export function hashDestination(packet: usize): u32 {
+  const hash = hashEnd(
+    load<u8>(packet, PACKET_FAMILY),
+    packet + PACKET_DESTINATION,
+    load<u16>(packet, PACKET_DESTINATION_PORT),
+    load<u8>(packet, PACKET_PROTOCOL),
+  );
+  store<u32>(packet, hash, PACKET_HASH_OTHER);
+  return hash;
+}
+
+/** Hashes both ends of a packet into its record. */
 export function hashPacket(packet: usize): void {
-  const family = <u32>load<u8>(packet, PACKET_FAMILY);
-  const protocol = <u32>load<u8>(packet, PACKET_PROTOCOL);
-  store<u32>(
-    packet,
-    hashEnd(family, packet + PACKET_SOURCE, load<u16>(packet, PACKET_SOURCE_PORT), protocol),
-    PACKET_HASH,
-  );
-  store<u32>(
-    packet,
-    hashEnd(family, packet + PACKET_DESTINATION, load<u16>(packet, PACKET_DESTINATION_PORT), protocol),
-    PACKET_HASH_OTHER,
-  );
+  hashSource(packet);
+  hashDestination(packet);
 }
 
 // @ts-ignore: decorator

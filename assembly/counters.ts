@@ -28,6 +28,12 @@ export function count(counter: u32): void {
   store<u64>(at, load<u64>(at) + 1);
 }
 
+/** Counts several of an event at once. */
+export function countMany(counter: u32, amount: u32): void {
+  const at = counters + (<usize>counter << 3);
+  store<u64>(at, load<u64>(at) + amount);
+}
+
 // @ts-ignore: decorator
 @inline
 function add(stats: usize, packets: usize, bytes: usize, length: u32): void {

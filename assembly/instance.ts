@@ -37,6 +37,7 @@ import {
   COUNTERS_SERVICES,
   DESTINATION_SIZE,
   DESTINATION_STATE_SIZE,
+  LOCAL_SIZE,
   NEXT_HOP_SIZE,
   PORT_SIZE,
   SERVICE_SIZE,
@@ -47,6 +48,7 @@ import {
   WORKER_SEEN_GENERATION,
   WORKER_SIZE,
 } from './shared/layout.ts';
+import { LOCAL_SLOTS } from './shared/limits.ts';
 
 /** This instance's number and its block. */
 export let workerId: u32 = 0;
@@ -60,6 +62,7 @@ export let services: usize = 0;
 export let destinations: usize = 0;
 export let serviceIndex: usize = 0;
 export let locals: usize = 0;
+export let localFilter: usize = 0;
 export let routes: usize = 0;
 export let marks: usize = 0;
 export let localPool: usize = 0;
@@ -116,6 +119,7 @@ export function adopt(): void {
   destinations = bank + load<u32>(CONTROL_BANK_DESTINATIONS);
   serviceIndex = bank + load<u32>(CONTROL_BANK_SERVICE_INDEX);
   locals = bank + load<u32>(CONTROL_BANK_LOCALS);
+  localFilter = locals + <usize>LOCAL_SLOTS * LOCAL_SIZE;
   routes = bank + load<u32>(CONTROL_BANK_ROUTES);
   marks = bank + load<u32>(CONTROL_BANK_MARKS);
   localPool = bank + load<u32>(CONTROL_BANK_LOCAL_POOL);

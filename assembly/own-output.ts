@@ -25,7 +25,7 @@ import {
 } from './shared/layout.ts';
 import { forwardingOf } from './connection.ts';
 import { DIRECTION_OUT, stepState, touch } from './connection-state.ts';
-import { hashPacket, lookupOut } from './connection-table.ts';
+import { hashDestination, hashPacket, lookupOut } from './connection-table.ts';
 import { countOut } from './counters.ts';
 import { rewriteFromVirtual } from './forward/nat.ts';
 import { invert } from './icmp.ts';
@@ -94,6 +94,7 @@ export function handleOwn(packet: usize): void {
       const length = transportLength(packet) - ICMP_SIZE;
       noteOwnError(family, message + ICMP_SIZE, length, load<u32>(packet, PACKET_IP_LENGTH));
     } else if (protocol != PROTOCOL_ICMP && protocol != PROTOCOL_ICMPV6) {
+      hashDestination(packet);
       const index = lookupOut(packet);
       if (index && methodOf(index) == FORWARD_NAT) rewriteFromVirtual(packet, index);
       noteAnswer(packet, index, load<u32>(packet, PACKET_IP_LENGTH));

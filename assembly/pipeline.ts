@@ -42,6 +42,7 @@ import {
   LINK_FROM_HOST,
   LINK_PORT,
   LOCAL_POOL,
+  LOCAL_VIRTUAL,
   PACKET_CONNECTION,
   PACKET_DESTINATION,
   PACKET_DESTINATION_PORT,
@@ -50,10 +51,10 @@ import {
   PACKET_FRAGMENT_FIRST,
   PACKET_FRAGMENT_LATER,
   PACKET_FRAME,
-  PACKET_HASH,
-  PACKET_HASH_OTHER,
   PACKET_IP_LENGTH,
+  PACKET_LOCAL,
   PACKET_MARK,
+  PACKET_NODE,
   PACKET_PORT,
   PACKET_PROTOCOL,
   PACKET_REASON,
@@ -63,7 +64,6 @@ import {
   PACKET_START,
   PACKET_TCP_FLAGS,
   PACKET_TO_LOCAL,
-  PACKET_VERDICT,
   PACKET_WAITS_UNTIL,
   PORT_FLAGS,
   PORT_MAC,
@@ -92,8 +92,15 @@ import {
 import { BURST_MAX } from './shared/limits.ts';
 import { expireNow, finishOnePacket, restartTimer } from './connection.ts';
 import { DIRECTION_IN, DIRECTION_OUT, stepState, touch } from './connection-state.ts';
-import { chainOf, hashPacket, lookupIn, lookupOut } from './connection-table.ts';
-import { count, countIn, countOut } from './counters.ts';
+import {
+  chainOf,
+  hashDestination,
+  hashPacket,
+  hashSource,
+  lookupIn,
+  lookupOut,
+} from './connection-table.ts';
+import { count, countIn, countMany, countOut } from './counters.ts';
 import { forwardIn, forwardOut, forwardRouted } from './forward.ts';
 import { gather } from './fragment-input.ts';
 import { handleIcmp } from './icmp.ts';
@@ -168,7 +175,10 @@ export function runTurn(): u32 {
 /** Leads the packets that wait for a neighbour through the steps again. */
 function retryWaiting(): void {
   const packets = takeWaiting(record(0));
-  for (let i: u32 = 0; i < packets; i++) decide(record(i));
+  for (let i: u32 = 0; i < packets; i++) {
+    prepare(record(i));
+    decide(record(i));
+  }
 }
 
 /** Takes one burst from a link through all steps. */
@@ -178,6 +188,7 @@ function runLink(linkAt: usize): u32 {
   if (!available) return 0;
   const packets = available < BURST_MAX ? available : BURST_MAX;
   const portIndex = load<u8>(linkAt, LINK_PORT);
+  touchFrames(ring, packets);
   for (let i: u32 = 0; i < packets; i++) {
     const descriptor = receivedDescriptor(ring, i);
     parseAndTouch(
@@ -189,9 +200,8 @@ function runLink(linkAt: usize): u32 {
   }
   ringRelease(ring, packets);
   store<u32>(linkAt, load<u32>(linkAt, LINK_FILL_OUTSTANDING) - packets, LINK_FILL_OUTSTANDING);
-  let touched: u32 = 0;
-  for (let i: u32 = 0; i < packets; i++) touched += touchEntry(record(i));
-  store<u32>(worker, touched, WORKER_TURN_PACKETS);
+  countMany(COUNTER_RECEIVED, packets);
+  touchEntries(packets);
   const isHost = (load<u8>(linkAt, LINK_FLAGS) & <u8>LINK_FROM_HOST) != 0;
   for (let i: u32 = 0; i < packets; i++) {
     if (isHost) handleOwn(record(i));
@@ -200,23 +210,54 @@ function runLink(linkAt: usize): u32 {
   return packets;
 }
 
+/** Touches the first line of each frame, which holds the headers, so that these misses overlap too. */
+function touchFrames(ring: usize, packets: u32): void {
+  let touched: u32 = 0;
+  for (let i: u32 = 0; i < packets; i++) {
+    const address = load<u64>(receivedDescriptor(ring, i), DESCRIPTOR_ADDRESS);
+    touched ^= load<u32>(frames + <usize>address);
+  }
+  store<u32>(worker, touched, WORKER_TURN_PACKETS);
+}
+
 /** Parses a frame, hashes both its ends and touches the bucket of the end looked up first. */
 function parseAndTouch(packet: usize, at: usize, length: u32, portIndex: u8): void {
   parse(packet, at, length, portIndex);
   store<u32>(packet, <u32>at, PACKET_FRAME);
-  store<u8>(packet, 0, PACKET_VERDICT);
-  store<u32>(packet, 0, PACKET_WAITS_UNTIL);
-  count(COUNTER_RECEIVED);
-  if (!(load<u32>(packet, PACKET_REASON) & 0xff)) hashPacket(packet);
+  store<u64>(packet, 0, PACKET_WAITS_UNTIL);
+  if (!(load<u32>(packet, PACKET_REASON) & 0xff)) prepare(packet);
 }
 
-/** Touches the first entry of the chain, so that its cache miss overlaps with the other packets'. */
+/**
+ * Whether a packet's connection is searched from the client's side first. What is sent to an address
+ * that is the full-nat pool's alone is an answer, to any other own one a request: an address that is
+ * a service's and the pool's may get both.
+ */
 // @ts-ignore: decorator
 @inline
-function touchEntry(packet: usize): u32 {
-  const node = load<u32>(chainOf(load<u32>(packet, PACKET_HASH))) & 0x7fffffff;
-  const other = load<u32>(chainOf(load<u32>(packet, PACKET_HASH_OTHER))) & 0x7fffffff;
-  return load<u32>(hot(node >> 1)) ^ load<u32>(hot(other >> 1));
+function isRequest(flags: i32): bool {
+  return flags >= 0 && (flags & (LOCAL_POOL | LOCAL_VIRTUAL)) != LOCAL_POOL;
+}
+
+/** Finds out whose the destination is, hashes the end that is looked up first, touches its bucket. */
+// @ts-ignore: decorator
+@inline
+function prepare(packet: usize): void {
+  const flags = localFlags(load<u8>(packet, PACKET_FAMILY), packet + PACKET_DESTINATION);
+  store<i32>(packet, flags, PACKET_LOCAL);
+  const hash = isRequest(flags) ? hashSource(packet) : hashDestination(packet);
+  store<u32>(packet, load<u32>(chainOf(hash)), PACKET_NODE);
+}
+
+/** Touches the first entry of each packet's chain, so that the cache misses of a burst overlap. */
+function touchEntries(packets: u32): void {
+  let touched: u32 = 0;
+  for (let i: u32 = 0; i < packets; i++) {
+    const node = load<u32>(record(i), PACKET_NODE) & 0x7fffffff;
+    touched ^= load<u32>(hot(node >> 1));
+  }
+  // The sum goes where nobody looks, so that the loads are not optimised away.
+  store<u32>(worker, touched, WORKER_TURN_PACKETS);
 }
 
 /** Leads one packet through the steps that depend on its connection. */
@@ -244,15 +285,15 @@ function handle(packet: usize): void {
       drop(packet, wholeReason);
       return;
     }
-    hashPacket(packet);
+    prepare(packet);
   }
   decide(packet);
 }
 
 /** Local or foreign, ICMP or not: the hooks that the kernel's packet would pass. */
-export function decide(packet: usize): void {
+function decide(packet: usize): void {
   const family = <u32>load<u8>(packet, PACKET_FAMILY);
-  const flags = localFlags(family, packet + PACKET_DESTINATION);
+  const flags = load<i32>(packet, PACKET_LOCAL);
   let toLocal = flags >= 0;
   if (load<u32>(bank, BANK_MARK_COUNT)) {
     const mark = markOf(packet);
@@ -281,13 +322,14 @@ export function decide(packet: usize): void {
     followIsakmp(packet, toLocal);
     return;
   }
-  // What is sent to an address of the full-nat pool is an answer; to any other own one, a request.
-  if (toLocal && !(flags > 0 && flags & LOCAL_POOL)) {
+  if (isRequest(flags) || (toLocal && flags < 0)) {
+    if (flags < 0) hashSource(packet);
     const index = load<u32>(bank, SYSCTL_BACKUP_ONLY) ? 0 : lookupIn(packet);
     if (index) {
       handleIn(packet, index);
       return;
     }
+    hashDestination(packet);
   }
   const answered = lookupOut(packet);
   if (answered) handleOut(packet, answered);

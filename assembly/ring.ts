@@ -20,6 +20,8 @@ import {
   RING_NEED_WAKEUP,
   RING_PRODUCER,
   RING_RESERVED,
+  RING_ROOM,
+  WORKER_EXCEPTION_LINK,
   WORKER_FREE_FRAMES,
   WORKER_FREE_FRAME_COUNT,
   WORKER_LINKS,
@@ -27,7 +29,9 @@ import {
   WORKER_WAKE_RECEIVE,
   WORKER_WAKE_TRANSMIT,
 } from './shared/layout.ts';
+import { COUNTER_TRANSMITTED } from './shared/counters.ts';
 import { FRAME_SIZE } from './shared/limits.ts';
+import { countMany } from './counters.ts';
 import { frames, worker } from './instance.ts';
 
 // @ts-ignore: decorator
@@ -71,7 +75,12 @@ export function ringRelease(ring: usize, count: u32): void {
 /** Puts a frame into a TX ring; it is sent when the turn submits. @returns false: the ring is full */
 export function reserveTransmit(linkAt: usize, at: usize, length: u32, options: u32): bool {
   const ring = linkAt + LINK_TRANSMIT;
-  if (!ringFree(ring)) return false;
+  let room = load<u32>(ring, RING_ROOM);
+  if (!room) {
+    room = ringFree(ring);
+    if (!room) return false;
+  }
+  store<u32>(ring, room - 1, RING_ROOM);
   const reserved = load<u32>(ring, RING_RESERVED);
   const slot = (load<u32>(load<u32>(ring, RING_PRODUCER)) + reserved) & load<u32>(ring, RING_MASK);
   const descriptor = <usize>load<u32>(ring, RING_DESCRIPTORS) + <usize>slot * DESCRIPTOR_SIZE;
@@ -85,6 +94,7 @@ export function reserveTransmit(linkAt: usize, at: usize, length: u32, options: 
 /** Submits what was reserved in this turn, on every link, and notes who must be woken. */
 export function submitTransmit(): void {
   const links = load<u32>(worker, WORKER_LINK_COUNT);
+  const exception = <u32>load<u8>(worker, WORKER_EXCEPTION_LINK);
   let wake: u32 = 0;
   for (let i: u32 = 0; i < links; i++) {
     const ring = link(i) + LINK_TRANSMIT;
@@ -93,6 +103,7 @@ export function submitTransmit(): void {
     if (reserved) {
       atomic.store<u32>(producer, load<u32>(producer) + reserved);
       store<u32>(ring, 0, RING_RESERVED);
+      if (i != exception) countMany(COUNTER_TRANSMITTED, reserved);
     }
     // A copy-mode socket sends a limited number at each wake-up: what is left asks again.
     const waiting = load<u32>(producer) != atomic.load<u32>(load<u32>(ring, RING_CONSUMER));

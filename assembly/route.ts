@@ -42,14 +42,17 @@ import {
 } from './shared/layout.ts';
 import { LOCAL_SLOTS, NEXT_HOPS_MAX, ROUTE_SLOTS } from './shared/limits.ts';
 import { hashAddress, mix, sameAddress } from './hash.ts';
-import { bank, locals, nextHop, nextHops, port, routes, worker } from './instance.ts';
+import { bank, localFilter, locals, nextHop, nextHops, port, routes, worker } from './instance.ts';
 
 /** Scratch for a masked address, at the end of the worker's scratch space. */
 const MASKED: u32 = WORKER_SCRATCH + 8192 - 64;
 
 /** LOCAL_* flags of an own address, or -1 when the address is not the director's. */
 export function localFlags(family: u32, address: usize): i32 {
-  let slot = hashAddress(family, address) & (LOCAL_SLOTS - 1);
+  const hash = hashAddress(family, address);
+  const word = load<u32>(localFilter + ((<usize>hash >> 21) << 2));
+  if (!((word >> ((hash >> 16) & 31)) & 1)) return -1;
+  let slot = hash & (LOCAL_SLOTS - 1);
   while (true) {
     const at = locals + <usize>slot * LOCAL_SIZE;
     const found = <u32>load<u8>(at, LOCAL_FAMILY);

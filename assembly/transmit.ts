@@ -4,7 +4,6 @@
 import { FAMILY_IPV4 } from './shared/codes.ts';
 import {
   COUNTER_PASSED,
-  COUNTER_TRANSMITTED,
   DROP_NEIGHBOUR_UNRESOLVED,
   DROP_NO_EXCEPTION_PATH,
   DROP_NO_ROUTE,
@@ -90,7 +89,6 @@ export function sendFrame(network: usize, length: u32, family: u32, hop: u32): b
     freeFrame(network);
     return false;
   }
-  count(COUNTER_TRANSMITTED);
   return true;
 }
 

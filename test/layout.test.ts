@@ -47,22 +47,22 @@ describe('the map of linear memory', () => {
     }).toMatchInlineSnapshot(`
       {
         "bank0": 331776,
-        "bank1": 23674880,
-        "chains": 88965120,
-        "cold": 157163520,
-        "counters": 56455296,
-        "destinationState": 48066624,
-        "frames": 253415424,
-        "freeFrames": 253399040,
-        "hot": 93159424,
-        "locality": 67991872,
-        "nextHops": 65894720,
-        "pages": 3995,
-        "rings": 253169664,
-        "serviceState": 47017984,
-        "side": 72186176,
+        "bank1": 23707648,
+        "chains": 89030656,
+        "cold": 157229056,
+        "counters": 56520832,
+        "destinationState": 48132160,
+        "frames": 253480960,
+        "freeFrames": 253464576,
+        "hot": 93224960,
+        "locality": 68057408,
+        "nextHops": 65960256,
+        "pages": 3996,
+        "rings": 253235200,
+        "serviceState": 47083520,
+        "side": 72251712,
         "version": 1,
-        "wide": 189165568,
+        "wide": 189231104,
         "workers": 69632,
       }
     `);
@@ -70,14 +70,14 @@ describe('the map of linear memory', () => {
       {
         "destinations": 2360960,
         "lists": 10749632,
-        "localPool": 23332608,
+        "localPool": 23340800,
         "locals": 20317952,
-        "marks": 23201536,
-        "routes": 22415104,
+        "marks": 23209728,
+        "routes": 22423296,
         "schedulerTables": 11929344,
         "serviceIndex": 1536,
         "services": 263680,
-        "size": 23343104,
+        "size": 23375872,
       }
     `);
   });
@@ -117,7 +117,7 @@ describe('the map of linear memory', () => {
       [bank.locals, 65536 * layout.LOCAL_SIZE],
       [bank.routes, 16384 * layout.ROUTE_SIZE],
       [bank.marks, 1024 * layout.MARK_SIZE],
-      [bank.localPool, 256 * layout.POOL_SIZE],
+      [bank.localPool, 1024 * layout.POOL_SIZE],
     ];
     for (const [index, [start, bytes]] of parts.entries()) {
       expect(start % LINE).toBe(0);

@@ -159,6 +159,8 @@ export const SYSCTL_LBLC_EXPIRATION: u32 = BANK_SYSCTL + 68;
 export const SYSCTL_LBLCR_EXPIRATION: u32 = BANK_SYSCTL + 72;
 /** Full-nat source ports, host order, inclusive: two ranges around the kernel's own. */
 export const BANK_LOCAL_PORTS: u32 = BANK_SYSCTL + 128;
+/** The director's own run of the full-nat pool, for IPv4 and for IPv6: first record and count. */
+export const BANK_DIRECTOR_POOL: u32 = BANK_LOCAL_PORTS + 16; // 4 x u32
 /** The ports' records follow in the header. */
 export const BANK_PORTS: u32 = 512;
 /** Bytes of the header, the PORTS_MAX port records included. */
@@ -199,6 +201,9 @@ export const SERVICE_SCHEDULER_SLOTS: u32 = 36;
 /** Constants the scheduler derives from the list: wrr keeps its gcd and its greatest weight here. */
 export const SERVICE_SCHEDULER_WORDS: u32 = 40; // 2 x u32
 export const SERVICE_ADDRESS: u32 = 48; // 16 bytes be
+/** The service's own run of the full-nat pool: first record and count, 0 for the director's. */
+export const SERVICE_POOL_FIRST: u32 = 64;
+export const SERVICE_POOL_COUNT: u32 = 68;
 export const SERVICE_SIZE: u32 = 128;
 
 /** Destination, as configured (64 bytes). Its id is its index; id 0 is "no destination". */
@@ -225,6 +230,11 @@ export const LOCAL_PORT: u32 = 1; // u8: port the address is on
 export const LOCAL_FLAGS: u32 = 2; // u8
 export const LOCAL_ADDRESS: u32 = 16;
 export const LOCAL_SIZE: u32 = 32;
+/**
+ * Behind the records, a filter of 65536 bits: the bit of an address's hash (its upper half) is set
+ * when an own address has it. It stays in the cache, where the table would not.
+ */
+export const LOCAL_FILTER_BYTES: u32 = 8192;
 /** The address belongs to a virtual service; the address is in the full-nat source pool. */
 export const LOCAL_VIRTUAL: u32 = 1;
 export const LOCAL_POOL: u32 = 2;
@@ -495,6 +505,8 @@ export const RING_FLAGS: u32 = 12;
 export const RING_MASK: u32 = 16;
 /** Descriptors reserved in this turn and not yet submitted. */
 export const RING_RESERVED: u32 = 20;
+/** Of a TX ring: entries that may still be reserved without asking the consumer again. */
+export const RING_ROOM: u32 = 24;
 export const RING_SIZE: u32 = 32;
 export const RING_NEED_WAKEUP: u32 = 1;
 /** struct xdp_desc. */
@@ -586,6 +598,10 @@ export const PACKET_FRAGMENT_MAX: u32 = 92;
 export const PACKET_HEADER_LENGTH: u32 = 96;
 /** Tick until which a packet waits for its neighbour, 0 when it does not. */
 export const PACKET_WAITS_UNTIL: u32 = 100;
+/** First node of the chain that is searched first, as it was when the burst was parsed. */
+export const PACKET_NODE: u32 = 104;
+/** LOCAL_* flags of the destination address, -1 when it is not the director's (i32). */
+export const PACKET_LOCAL: u32 = 108;
 export const PACKET_SIZE: u32 = 128;
 
 /** PACKET_FLAGS */

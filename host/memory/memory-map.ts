@@ -14,6 +14,7 @@ import {
   DESCRIPTOR_SIZE,
   DESTINATION_SIZE,
   DESTINATION_STATE_SIZE,
+  LOCAL_FILTER_BYTES,
   LOCAL_SIZE,
   LOCALITY_SIZE,
   MARK_SIZE,
@@ -226,7 +227,7 @@ function planBank(sizes: MemorySizes, derived: DerivedCounts): BankOffsets {
   const destinations = place(derived.destinationRecords * DESTINATION_SIZE, LINE_SIZE);
   const lists = place(derived.listEntries * 4, LINE_SIZE);
   const schedulerTables = place(sizes.schedulerTableBytes, LINE_SIZE);
-  const locals = place(LOCAL_SLOTS * LOCAL_SIZE, LINE_SIZE);
+  const locals = place(LOCAL_SLOTS * LOCAL_SIZE + LOCAL_FILTER_BYTES, LINE_SIZE);
   const routes = place(ROUTE_SLOTS * ROUTE_SIZE, LINE_SIZE);
   const marks = place(MARK_RULES_MAX * MARK_SIZE, LINE_SIZE);
   const localPool = place(LOCAL_POOL_MAX * POOL_SIZE, LINE_SIZE);

@@ -4,6 +4,7 @@
 import {
   LOCAL_ADDRESS,
   LOCAL_FAMILY,
+  LOCAL_FILTER_BYTES,
   LOCAL_FLAGS,
   LOCAL_POOL,
   LOCAL_PORT,
@@ -141,7 +142,19 @@ export class LocalAddresses {
       u8[at + LOCAL_FLAGS] = virtual | (reasons.pool ? LOCAL_POOL : 0);
       u8.set(bytes, at + LOCAL_ADDRESS);
     }
+    if (this.#dirty[which].size > 0) this.#writeFilter(memory, bank);
     this.#dirty[which].clear();
+  }
+
+  /** One bit for each address, by the upper half of its hash. */
+  #writeFilter({ u8, u32, map }: DataPlaneMemory, bank: number): void {
+    const filter = bank + map.bank.locals + LOCAL_SLOTS * LOCAL_SIZE;
+    u8.fill(0, filter, filter + LOCAL_FILTER_BYTES);
+    for (const key of this.#reasons.keys()) {
+      const bytes = Buffer.from(key, 'latin1');
+      const hash = localHash(bytes.length === 4 ? 4 : 6, bytes);
+      u32[(filter >>> 2) + (hash >>> 21)] |= 1 << ((hash >>> 16) & 31);
+    }
   }
 }
 
