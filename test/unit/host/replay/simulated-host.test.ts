@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { addressBytes } from '../../../../host/config/address.ts';
 import { describeFrame } from '../../../../host/replay/describe.ts';
 import { Network } from '../../../../host/replay/network.ts';
-import { SimulatedHost } from '../../../../host/replay/simulated-host.ts';
+import { type PortFrame, SimulatedHost } from '../../../../host/replay/simulated-host.ts';
 import { splitPacket } from '../../../../host/replay/split-packet.ts';
 import {
   buildFrame,
@@ -95,6 +95,8 @@ function echo(type: number): Uint8Array {
 }
 
 class Stage {
+  /** Frames that the host sends by way of the data plane. */
+  readonly #own: Uint8Array[] = [];
   readonly network = new Network();
   readonly host: SimulatedHost;
   mark = 0;
@@ -110,6 +112,7 @@ class Stage {
       neighbourChanged: () => {
         this.changes++;
       },
+      sendOwn: (frame) => this.#own.push(frame),
     });
     this.host.advance(1000);
   }
@@ -121,11 +124,21 @@ class Stage {
     return this.taken();
   }
 
+  /** All that was sent; what goes through the data plane leaves by the port whose address it has. */
+  #take(): readonly PortFrame[] {
+    const own = this.#own.splice(0).map((frame) => {
+      const from = Buffer.from(frame.subarray(6, 12));
+      const port = this.network.ports().find(({ mac }) => from.equals(mac))!.name;
+      return { port, frame };
+    });
+    return [...this.host.take(), ...own];
+  }
+
   taken(): string[] {
     // The identification is of the host's own choosing.
-    return this.host
-      .take()
-      .map(({ port, frame }) => `${port} ${describeFrame(frame).replaceAll(/ id=4\d{4}/g, '')}`);
+    return this.#take().map(
+      ({ port, frame }) => `${port} ${describeFrame(frame).replaceAll(/ id=4\d{4}/g, '')}`,
+    );
   }
 }
 
