@@ -6,8 +6,7 @@ import type { ReadStream, WriteStream } from 'node:tty';
 const ENTER = '\x1b[?1049h\x1b[?25l\x1b[?7l';
 const LEAVE = '\x1b[?7h\x1b[?25h\x1b[?1049l';
 const HOME = '\x1b[H';
-const END_OF_LINE = '\x1b[K\r\n';
-const CLEAR_BELOW = '\x1b[K\x1b[J';
+const CLEAR_LINE = '\x1b[K';
 const CLEAR_ALL = '\x1b[2J';
 
 /** What happens on the terminal. */
@@ -73,7 +72,11 @@ export class Terminal {
 
   /** Shows lines from the top; what was below is cleared. */
   draw(lines: readonly string[]): void {
-    if (this.#isOurs) this.#output.write(`${HOME}${lines.join(END_OF_LINE)}${CLEAR_BELOW}`);
+    if (!this.#isOurs) return;
+    const blank = new Array<string>(Math.max(0, this.rows - lines.length)).fill('');
+    // Cleared before it is written: behind a full line the cursor stands on its last character.
+    const text = [...lines, ...blank].map((line) => CLEAR_LINE + line).join('\r\n');
+    this.#output.write(HOME + text);
   }
 
   /** Forgets what is shown, for what somebody else has written over it. */

@@ -33,6 +33,15 @@ describe('names', () => {
     expect(new Set(METRICS.map(({ name }) => name)).size).toBe(METRICS.length);
   });
 
+  test('the page of the docs has each with its labels and meaning', () => {
+    const page = readFileSync(new URL('../../../../host/docs/metrics.md', import.meta.url), 'utf8');
+    for (const { name, labels, help } of METRICS) {
+      expect(page).toContain(`| \`${name}\` | ${labels.join(', ')} | ${help} |`);
+    }
+    const names = METRICS.map(({ name }) => name);
+    for (const { name } of used(page)) expect(names).toContain(name);
+  });
+
   test('every counter of the data plane is in one', () => {
     const counters = COUNTER_NAMES.map((_, index) => 1_000_000 + index);
     const seen = new Set<number>();
