@@ -190,7 +190,7 @@ function makeConnection(
   setMark(index, load<u32>(packet, PACKET_MARK));
   bindDestination(index, destinationId, portBe, onePacketFlag(config, packet));
   const forwarding = forwardingOf(load<u32>(hot(index), CONNECTION_STATE));
-  if (forwarding == FORWARD_FULL_NAT && !bindLocalEnd(index, destinationId)) {
+  if (forwarding == FORWARD_FULL_NAT && !bindLocalEnd(index, serviceId, destinationId)) {
     return SCHEDULE_DROP | DROP_LOCAL_POOL_EXHAUSTED;
   }
   if (forwarding == FORWARD_NAT && load<u16>(hot(index), CONNECTION_VIRTUAL_PORT) == <u16>FTP_PORT_BE) {

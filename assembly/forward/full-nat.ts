@@ -1,10 +1,11 @@
 // Full NAT: the real server sees a local address and port instead of the client's, so its answers
-// come back to this director wherever it stands. The local end is taken from the pool of the
-// configuration; (local address, port, destination, port, protocol) is unique among connections.
+// come back to this director wherever it stands. The local end is taken from the service's own pool
+// or else from the director's; (local address, port, destination, port, protocol) is unique among
+// connections.
 
 import { FAMILY_IPV4 } from '../shared/codes.ts';
 import {
-  BANK_LOCAL_POOL_COUNT,
+  BANK_DIRECTOR_POOL,
   BANK_LOCAL_PORTS,
   CONNECTION_CLIENT,
   CONNECTION_CLIENT_PORT,
@@ -30,8 +31,8 @@ import {
   PACKET_SOURCE_PORT,
   PACKET_TRANSPORT,
   POOL_ADDRESS,
-  POOL_FAMILY,
   POOL_SIZE,
+  SERVICE_POOL_FIRST,
   STATE_ONE_PACKET,
   WIDE_CLIENT,
   WIDE_DESTINATION,
@@ -39,11 +40,10 @@ import {
   WIDE_VIRTUAL,
   WORKER_SCRATCH,
 } from '../shared/layout.ts';
-import { LOCAL_POOL_MAX } from '../shared/limits.ts';
 import { computeDeltas, discardConnection, hashLocalEnd } from '../connection.ts';
 import { lookupOut } from '../connection-table.ts';
 import { copyAddress, foldAddress, hashEnd } from '../hash.ts';
-import { bank, destinationState, hot, localPool, wide, worker } from '../instance.ts';
+import { bank, destinationState, hot, localPool, service, wide, worker } from '../instance.ts';
 import { setIpv4DestinationUpdatingChecksum, setIpv4SourceUpdatingChecksum } from '../wire/ipv4.ts';
 import { setIpv6Destination, setIpv6Source } from '../wire/ipv6.ts';
 import { hasPorts, updateTransport } from './nat.ts';
@@ -67,26 +67,11 @@ function poolPort(n: u32): u32 {
   return <u32>bswap<u16>(<u16>(first + n));
 }
 
-/** The n-th pool address of a family, or 0. */
-function poolAddress(family: u32, n: u32): usize {
-  const addresses = load<u32>(bank, BANK_LOCAL_POOL_COUNT);
-  let left = n;
-  for (let i: u32 = 0; i < addresses && i < LOCAL_POOL_MAX; i++) {
-    const at = localPool + <usize>i * POOL_SIZE;
-    if (<u32>load<u8>(at, POOL_FAMILY) != family) continue;
-    if (!left) return at + POOL_ADDRESS;
-    left--;
-  }
-  return 0;
-}
-
-function poolAddresses(family: u32): u32 {
-  const addresses = load<u32>(bank, BANK_LOCAL_POOL_COUNT);
-  let found: u32 = 0;
-  for (let i: u32 = 0; i < addresses && i < LOCAL_POOL_MAX; i++) {
-    if (<u32>load<u8>(localPool + <usize>i * POOL_SIZE, POOL_FAMILY) == family) found++;
-  }
-  return found;
+/** The run of the pool that a service's connections are sent from: first record and count. */
+function poolRun(serviceId: u32, family: u32): usize {
+  const own = service(serviceId) + SERVICE_POOL_FIRST;
+  if (load<u32>(own, 4)) return own;
+  return bank + BANK_DIRECTOR_POOL + (family == FAMILY_IPV4 ? 0 : 8);
 }
 
 /** Whether an answer to this local end would already find a connection. */
@@ -116,16 +101,18 @@ function prepareProbe(index: u32): usize {
  * ended, so a port is used again as late as possible, and it ends only when all were tried.
  * @returns false when the pool holds no free end; the connection is given back then
  */
-export function bindLocalEnd(index: u32, destinationId: u32): bool {
+export function bindLocalEnd(index: u32, serviceId: u32, destinationId: u32): bool {
   const entry = hot(index);
   const family = <u32>load<u8>(entry, CONNECTION_FAMILY);
-  const addresses = poolAddresses(family);
+  const run = poolRun(serviceId, family);
+  const records = localPool + <usize>load<u32>(run) * POOL_SIZE;
+  const addresses = load<u32>(run, 4);
   const ends = addresses * (portsOfRange(0) + portsOfRange(1));
   const cursorAt = destinationState(destinationId) + DESTINATION_STATE_POOL_CURSOR;
   const probe = prepareProbe(index);
   for (let tries: u32 = 0; tries < ends; tries++) {
     const n = atomic.add<u32>(cursorAt, 1) % ends;
-    const address = poolAddress(family, n % addresses);
+    const address = records + <usize>(n % addresses) * POOL_SIZE + POOL_ADDRESS;
     const portBe = poolPort(n / addresses);
     if (isTaken(probe, address, portBe)) continue;
     store<u32>(entry, foldAddress(family, address), CONNECTION_LOCAL);

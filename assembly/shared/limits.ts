@@ -27,8 +27,8 @@ export const LOCAL_SLOTS: u32 = 65536;
 export const MARK_RULES_MAX: u32 = 1024;
 /** Port ranges of one firewall mark rule (iptables multiport takes 15). */
 export const MARK_PORTS_MAX: u32 = 16;
-/** Addresses of the full-nat source pool, both families together. */
-export const LOCAL_POOL_MAX: u32 = 256;
+/** Addresses of the full-nat source pool: the director's, of both families, and the services'. */
+export const LOCAL_POOL_MAX: u32 = 1024;
 /** Packets of one datagram whose fragments can be followed at once, per worker. */
 export const FRAGMENT_QUEUES_MAX: u32 = 64;
 /** Fragments of one datagram (64 KiB in pieces of 8 bytes is not a case we serve). */

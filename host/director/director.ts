@@ -46,7 +46,7 @@ import { nextHopTargets } from './next-hop-targets.ts';
 import { countWorkers, dealQueues, type LinkPlan, type Port, resolvePorts } from './ports.ts';
 import { checkPrivileges, dropPrivileges } from './privileges.ts';
 import { RunningConfig } from './reload.ts';
-import { localPoolOf, markRulesOf } from './rules.ts';
+import { markRulesOf } from './rules.ts';
 import { StartError, sentenceOf } from './start-error.ts';
 import {
   nonZeroCounters,
@@ -108,6 +108,7 @@ export class Director {
       schedulerByName,
       startMs: this.#clock(),
       onChange: (change) => this.#onControlChange(change),
+      onPoolChange: () => this.#steeringChanged(),
     });
     const ephemeralPorts = readEphemeralPorts();
     this.#running = new RunningConfig(config, { control: this.#control, ephemeralPorts });
@@ -275,7 +276,11 @@ export class Director {
 
   #onControlChange(change: ControlChange): void {
     if (this.#origin !== 'start') logControlChange(this.#log, change, this.#origin);
-    if (change.kind === 'destination-forgotten' || this.#steeringIsStale) return;
+    if (change.kind !== 'destination-forgotten') this.#steeringChanged();
+  }
+
+  #steeringChanged(): void {
+    if (this.#steeringIsStale) return;
     this.#steeringIsStale = true;
     // One publication for all changes of a batch, and after the workers have got them.
     setImmediate(() => this.#bringSteeringUpToDate());
@@ -314,14 +319,14 @@ export class Director {
 
   #steeringTables(): SteeringTables {
     const control = this.#control;
-    const { director, marks } = this.#running.config;
+    const { marks } = this.#running.config;
     return steeringTables({
       services: control.services().map((service) => ({
         service,
         destinations: control.destinations(service.key),
       })),
       marks: markRulesOf(marks),
-      pool: localPoolOf(director, this.#running.context.ephemeralPorts),
+      pool: control.tables.pool,
       addresses: control.tables.world.addresses,
     });
   }

@@ -11,19 +11,23 @@ import { serviceText } from './status.ts';
 /** Who made a change. */
 export type ChangeOrigin = 'start' | 'reload' | 'ipvsadm';
 
-/** A service or a server came, changed or went. */
+/** A service, a server or a local address came, changed or went. */
 export function logControlChange(log: Logger, change: ControlChange, origin: ChangeOrigin): void {
   // A removed destination without connections is history only for ourselves.
   if (change.kind === 'destination-forgotten') return;
   const service = serviceText(change.service as ServiceKey);
-  const { destination } = change;
+  const { destination, localAddress } = change;
   const server = destination && destinationKey(destination.address, destination.port);
-  const fields = { event: change.kind, service, ...(server && { server }), origin };
-  const text = change.kind.replace('destination', 'server').replace('-', ' ');
-  log.info(
-    fields,
-    server === undefined ? `${text}: ${service}` : `${text}: ${server} of ${service}`,
-  );
+  const part = server ?? localAddress;
+  const fields = {
+    event: change.kind,
+    service,
+    ...(server && { server }),
+    ...(localAddress && { localAddress }),
+    origin,
+  };
+  const text = change.kind.replace('destination', 'server').replaceAll('-', ' ');
+  log.info(fields, part === undefined ? `${text}: ${service}` : `${text}: ${part} of ${service}`);
 }
 
 /** What of the ports changed between two worlds. @returns the ports with another MAC address */

@@ -61,7 +61,7 @@ export function steeringTables(input: SteeringInput): SteeringTables {
       .flatMap(steeredMarks),
     realServers: [...realServers.values()],
     localAddresses: [...new Set(input.addresses.map(({ address }) => address))],
-    fullNat: usesFullNat ? steeredPool(input.pool) : [],
+    fullNat: steeredPool(input.pool, usesFullNat),
     tunnels: [...tunnels.values()],
   };
 }
@@ -99,7 +99,13 @@ function steeredMarks({ family, protocol, destination, ports }: MarkRule): Steer
   return protocols.map((each) => ({ destination: prefix, protocol: each, ports }));
 }
 
-function steeredPool({ addresses, portRanges }: LocalPool) {
+/** Without a server that is reached by full-nat, only what connections may still be sent from. */
+function steeredPool(
+  { addresses, services = new Map(), retired = [], portRanges }: LocalPool,
+  isUsed: boolean,
+) {
   const ports = portRanges.filter((range: PortRange) => range[0] <= range[1]);
-  return addresses.map(({ address }) => ({ address, ports }));
+  const used = isUsed ? [...addresses, ...[...services.values()].flat()] : [];
+  const steered = new Set([...used, ...retired].map(({ address }) => address));
+  return Array.from(steered, (address) => ({ address, ports }));
 }

@@ -17,7 +17,7 @@ import {
   DROP_PACKET_TOO_BIG,
 } from '../../assembly/shared/counters.ts';
 import {
-  BANK_LOCAL_POOL_COUNT,
+  BANK_DIRECTOR_POOL,
   BANK_LOCAL_PORTS,
   CONNECTION_DESTINATION_ID,
   CONNECTION_LOCAL,
@@ -25,8 +25,8 @@ import {
   DESTINATION_FORWARDING,
   DESTINATION_STATE_POOL_CURSOR,
   POOL_ADDRESS,
-  POOL_FAMILY,
   POOL_SIZE,
+  SERVICE_POOL_FIRST,
   WIDE_LOCAL,
   WORKER_EXCEPTION_LINK,
 } from '../../assembly/shared/layout.ts';
@@ -71,7 +71,7 @@ export function forwardToServer(inquiry: Inquiry, target: Target): Decision {
   const { method, service, destination } = forwarding;
   if (method === FORWARD_FULL_NAT && forwarding.local === undefined) {
     const verdict =
-      'dropped: no full-nat source address (director.localAddresses) of this IP version';
+      'dropped: no full-nat source address (of the service, or director.localAddresses)';
     const reason = DROP_LOCAL_POOL_EXHAUSTED;
     return { outcome: 'drop', verdict, reason, service, destination: 0 };
   }
@@ -134,22 +134,25 @@ function planned(inquiry: Inquiry, { service, destination, port }: NewConnection
     destination,
     address: control.destinationById(destination)?.key.address ?? '',
     port,
-    local: method === FORWARD_FULL_NAT ? nextLocalEnd(inquiry, destination) : undefined,
+    local: method === FORWARD_FULL_NAT ? nextLocalEnd(inquiry, service, destination) : undefined,
   };
 }
 
-/** The full-nat source that is tried first, or undefined when the pool has none of the family. */
+/** The full-nat source that is tried first, or undefined when there is none of the family. */
 function nextLocalEnd(
   { memory, published, question }: Inquiry,
+  service: number,
   destination: number,
 ): string | undefined {
   const bytes = question.family === 4 ? 4 : 16;
-  const addresses: string[] = [];
-  for (let index = 0; index < published.word(BANK_LOCAL_POOL_COUNT); index++) {
-    const at = published.bank + memory.map.bank.localPool + index * POOL_SIZE;
-    if (memory.u8[at + POOL_FAMILY] !== question.family) continue;
-    addresses.push(formatAddress(memory.u8, at + POOL_ADDRESS, bytes));
-  }
+  const own = memory.service(published.bank, service) + SERVICE_POOL_FIRST;
+  const shared = published.bank + BANK_DIRECTOR_POOL + (question.family === 4 ? 0 : 8);
+  const run = (memory.u32[(own + 4) >>> 2] > 0 ? own : shared) >>> 2;
+  const [start, count] = memory.u32.subarray(run, run + 2);
+  const addresses = Array.from({ length: count }, (_, index) => {
+    const at = published.bank + memory.map.bank.localPool + (start + index) * POOL_SIZE;
+    return formatAddress(memory.u8, at + POOL_ADDRESS, bytes);
+  });
   const first = [published.word(BANK_LOCAL_PORTS), published.word(BANK_LOCAL_PORTS + 8)];
   const last = [published.word(BANK_LOCAL_PORTS + 4), published.word(BANK_LOCAL_PORTS + 12)];
   const ports = first.map((from, range) => {

@@ -52,7 +52,7 @@ export function decide(inquiry: Inquiry): Decision {
     note('service', 'there are no services', { found: false });
     return leave(inquiry, toLocal);
   }
-  const isAnswerOnly = ((local?.flags ?? 0) & LOCAL_POOL) !== 0;
+  const isAnswerOnly = ((local?.flags ?? 0) & (LOCAL_POOL | LOCAL_VIRTUAL)) === LOCAL_POOL;
   const isBackup = published.word(SYSCTL_BACKUP_ONLY) !== 0;
   if (toLocal && !isAnswerOnly && !isBackup) {
     const index = lookup.fromClient(question);

@@ -42,6 +42,7 @@ import {
   resolveMask,
   resolveService,
 } from './keys.ts';
+import { LocalPools } from './local-pools.ts';
 import {
   type Destination,
   DestinationStates,
@@ -61,6 +62,7 @@ import {
   type DestinationOptions,
   type IpvsControl,
   IpvsError,
+  type LocalAddress,
   type ServiceEntry,
   type ServiceKey,
   type ServiceOptions,
@@ -94,9 +96,12 @@ export interface ControlChange {
     | 'destination-restored'
     | 'destination-edited'
     | 'destination-deleted'
-    | 'destination-forgotten';
+    | 'destination-forgotten'
+    | 'local-address-added'
+    | 'local-address-deleted';
   readonly service: ServiceKey;
   readonly destination?: DestinationKey;
+  readonly localAddress?: string;
 }
 
 /** What the core works with. */
@@ -115,6 +120,8 @@ export interface ControlOptions {
   readonly tableSize?: number;
   readonly unprivilegedPort?: number;
   readonly onChange?: (change: ControlChange) => void;
+  /** Other addresses or ports are full-nat's now, or those it no longer has are not used any more. */
+  readonly onPoolChange?: () => void;
 }
 
 /** The control core. */
@@ -130,6 +137,7 @@ export class Control implements IpvsControl {
   readonly #sysctls = new Sysctls();
   readonly #timeouts = new ProtocolTimeouts();
   readonly #trash = new Trash();
+  readonly #pools: LocalPools;
   readonly #serviceIds: Ids;
   readonly #destinationIds: Ids;
   /** By serviceName(), oldest first. */
@@ -149,6 +157,11 @@ export class Control implements IpvsControl {
     this.#memory = memory;
     this.#timers = new Timers(toTicks(options.startMs ?? 0), options.timerPrecision ?? 'exact');
     this.#estimator = new Estimator(memory);
+    this.#pools = new LocalPools({
+      tables: options.tables,
+      timers: this.#timers,
+      onChange: () => options.onPoolChange?.(),
+    });
     this.#states = new DestinationStates(memory);
     this.#scheduling = new Scheduling(memory);
     this.#serviceIds = new Ids('services', memory.map.serviceRecords);
@@ -314,10 +327,31 @@ export class Control implements IpvsControl {
     this.#commit();
   }
 
-  /** Replaces the full-nat source pool. */
+  /** Replaces the full-nat source pool of the services that have no addresses of their own. */
   setLocalPool(pool: LocalPool): void {
-    this.tables.setLocalPool(pool);
+    this.#pools.setDirector(pool);
     this.#commit();
+  }
+
+  /** Gives a service an address of its own for its full-nat connections (ipvsadm --add-laddr). */
+  addLocalAddress(key: ServiceKey, local: LocalAddress): void {
+    const service = this.#requireService(key);
+    this.#pools.add(service, local);
+    this.#emitLocalAddress('local-address-added', service, local);
+    this.#commit();
+  }
+
+  /** Takes such an address away; connections that have it go on. */
+  deleteLocalAddress(key: ServiceKey, local: LocalAddress): void {
+    const service = this.#requireService(key);
+    this.#pools.delete(service, local);
+    this.#emitLocalAddress('local-address-deleted', service, local);
+    this.#commit();
+  }
+
+  /** A service's own addresses in the order they were added. */
+  localAddresses(key: ServiceKey): readonly LocalAddress[] {
+    return this.#pools.of(this.#requireService(key));
   }
 
   // --- services --------------------------------------------------------------------------------
@@ -417,6 +451,7 @@ export class Control implements IpvsControl {
     this.#services.delete(serviceName(service.key));
     this.#servicesById.delete(service.id);
     this.tables.removeService(service.id);
+    this.#pools.forget(service);
     this.#serviceIds.release(service.id);
     this.#emit('service-deleted', service);
   }
@@ -663,6 +698,14 @@ export class Control implements IpvsControl {
     if (onChange === undefined) return;
     if (destination === undefined) onChange({ kind, service: service.key });
     else onChange({ kind, service: service.key, destination: destination.key });
+  }
+
+  #emitLocalAddress(
+    kind: ControlChange['kind'],
+    { key: service }: Service,
+    { address: localAddress }: LocalAddress,
+  ): void {
+    this.#options.onChange?.({ kind, service, localAddress });
   }
 }
 

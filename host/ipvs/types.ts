@@ -103,6 +103,13 @@ export interface ConnectionEntry {
   readonly origin: 'LOCAL' | 'SYNC';
 }
 
+/** An address that full-nat connections of a service are sent from. */
+export interface LocalAddress {
+  readonly address: string;
+  /** The interface it was added for, "" for any. */
+  readonly interface: string;
+}
+
 /** Timeouts in seconds. */
 export interface Timeouts {
   readonly tcp: number;

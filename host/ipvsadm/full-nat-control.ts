@@ -1,18 +1,14 @@
-import { type IpvsControl, IpvsError, type ServiceKey } from '../ipvs/types.ts';
-
-/** An address that full-nat connections of a service are sent from. */
-export interface LocalAddress {
-  readonly address: string;
-  /** The interface it was added for, "" for any. */
-  readonly interface: string;
-}
+import { type IpvsControl, IpvsError, type LocalAddress, type ServiceKey } from '../ipvs/types.ts';
 
 /**
  * The control interface with DPVS's local addresses. A director without full-nat leaves the
  * methods out.
  */
 export interface FullNatControl extends IpvsControl {
-  /** Throws EEXIST for an address the service has, ESRCH without the service. */
+  /**
+   * Throws EEXIST for an address the service has, EINVAL for one of another family, ESRCH without
+   * the service.
+   */
   addLocalAddress?(service: ServiceKey, local: LocalAddress): void;
   /** Throws ENOENT for an address the service does not have, ESRCH without the service. */
   deleteLocalAddress?(service: ServiceKey, local: LocalAddress): void;

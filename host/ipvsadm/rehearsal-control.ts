@@ -4,13 +4,14 @@ import {
   type DestinationKey,
   type DestinationOptions,
   IpvsError,
+  type LocalAddress,
   type ServiceEntry,
   type ServiceKey,
   type ServiceOptions,
   type Statistics,
   type Timeouts,
 } from '../ipvs/types.ts';
-import type { FullNatControl, LocalAddress } from './full-nat-control.ts';
+import type { FullNatControl } from './full-nat-control.ts';
 
 const SCHEDULERS: ReadonlySet<string> = new Set([
   'rr',

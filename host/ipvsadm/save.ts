@@ -9,9 +9,8 @@ import {
   TUNNEL_GRE,
   TUNNEL_GUE,
 } from '../../assembly/shared/codes.ts';
-import type { DestinationEntry, ServiceEntry } from '../ipvs/types.ts';
+import type { DestinationEntry, LocalAddress, ServiceEntry } from '../ipvs/types.ts';
 import { endpointName, type Format } from './format.ts';
-import type { LocalAddress } from './full-nat-control.ts';
 import { defaultMask, type ListContext } from './list-services.ts';
 import { TUNNEL_TYPES } from './options.ts';
 import { allSchedulerFlags, hasSchedulerFlags, printedSchedulerFlags } from './scheduler-flags.ts';

@@ -2,18 +2,14 @@ import type {
   DestinationEntry,
   DestinationKey,
   DestinationOptions,
+  LocalAddress,
   ServiceEntry,
   ServiceKey,
   ServiceOptions,
   Statistics,
   Timeouts,
 } from '../ipvs/types.ts';
-import {
-  addLocalAddress,
-  deleteLocalAddress,
-  type FullNatControl,
-  type LocalAddress,
-} from './full-nat-control.ts';
+import { addLocalAddress, deleteLocalAddress, type FullNatControl } from './full-nat-control.ts';
 
 /** What deleting a service takes away. */
 interface SavedService {

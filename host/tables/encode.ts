@@ -4,6 +4,7 @@
 import { SERVICE_ENGINE_SIP } from '../../assembly/shared/codes.ts';
 import {
   BANK_ANY_PORT_SERVICES,
+  BANK_DIRECTOR_POOL,
   BANK_FLAG_SIP,
   BANK_FLAGS,
   BANK_FTP_SERVICES,
@@ -62,6 +63,8 @@ import {
   SERVICE_MARK,
   SERVICE_PERSISTENCE_MASK,
   SERVICE_PERSISTENCE_TICKS,
+  SERVICE_POOL_COUNT,
+  SERVICE_POOL_FIRST,
   SERVICE_PORT,
   SERVICE_PROTOCOL,
   SERVICE_SCHEDULER,
@@ -73,6 +76,7 @@ import { PORTS_MAX } from '../../assembly/shared/limits.ts';
 import { addressBytes } from '../config/address.ts';
 import type { DataPlaneMemory } from '../memory/data-plane-memory.ts';
 import { swapPort } from './hash.ts';
+import type { PoolRun, PoolRuns } from './pool-runs.ts';
 import type { DestinationRow, ServiceRow } from './rows.ts';
 import type { LocalPool, MarkRule, WorldPort } from './world.ts';
 
@@ -80,6 +84,7 @@ import type { LocalPool, MarkRule, WorldPort } from './world.ts';
 export interface ServicePlaces {
   readonly list: number;
   readonly schedulerTable: number;
+  readonly pool: PoolRun;
 }
 
 /** Timeouts of the protocols' states, in ticks. */
@@ -117,6 +122,8 @@ export function encodeService(
   u32[(at + SERVICE_PERSISTENCE_TICKS) >>> 2] = row.persistenceTicks;
   u32[(at + SERVICE_PERSISTENCE_MASK) >>> 2] = row.persistenceMask;
   u32[(at + SERVICE_DESTINATION_COUNT) >>> 2] = row.destinations.length;
+  u32[(at + SERVICE_POOL_FIRST) >>> 2] = places.pool.first;
+  u32[(at + SERVICE_POOL_COUNT) >>> 2] = places.pool.count;
   u32[(at + SERVICE_DESTINATION_LIST) >>> 2] = places.list;
   u8.set(row.address, at + SERVICE_ADDRESS);
   u32.set(row.destinations, (bank + places.list) >>> 2);
@@ -237,17 +244,24 @@ export function encodeMarks(
   u32[(bank + BANK_MARK_COUNT) >>> 2] = rules.length;
 }
 
-/** Writes the full-nat source pool: its addresses, and its port ranges in the header. */
-export function encodeLocalPool(memory: DataPlaneMemory, bank: number, pool: LocalPool): void {
+/** Writes the full-nat source pool: its addresses, and its runs and port ranges in the header. */
+export function encodeLocalPool(
+  memory: DataPlaneMemory,
+  bank: number,
+  { records, ipv4, ipv6 }: PoolRuns,
+  portRanges: LocalPool['portRanges'],
+): void {
   const { u8, u32 } = memory;
-  for (const [index, entry] of pool.addresses.entries()) {
+  for (const [index, entry] of records.entries()) {
     const at = bank + memory.map.bank.localPool + index * POOL_SIZE;
     u8.fill(0, at, at + POOL_SIZE);
     u8[at + POOL_FAMILY] = entry.family;
     u8.set(addressBytes(entry.address), at + POOL_ADDRESS);
   }
-  u32[(bank + BANK_LOCAL_POOL_COUNT) >>> 2] = pool.addresses.length;
-  u32.set(pool.portRanges.flat(), (bank + BANK_LOCAL_PORTS) >>> 2);
+  u32[(bank + BANK_LOCAL_POOL_COUNT) >>> 2] = records.length;
+  const runs = [ipv4.first, ipv4.count, ipv6.first, ipv6.count];
+  u32.set(runs, (bank + BANK_DIRECTOR_POOL) >>> 2);
+  u32.set(portRanges.flat(), (bank + BANK_LOCAL_PORTS) >>> 2);
 }
 
 /** An address's bytes with the bits behind the prefix zeroed. */

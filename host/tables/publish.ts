@@ -45,6 +45,7 @@ import {
 import { swapPort } from './hash.ts';
 import { LocalAddresses, sameBytes } from './local-addresses.ts';
 import { NextHops } from './next-hops.ts';
+import { layOutPool, movedServices, NO_RUN } from './pool-runs.ts';
 import { encodeRoutes, ROUTES_MAX } from './routes.ts';
 import { type DestinationRow, type ServiceRow, TableFullError } from './rows.ts';
 import { insertService, removeService } from './service-index.ts';
@@ -110,6 +111,7 @@ export class PublishedTables {
   #world: World = { ports: [], addresses: [], routes: [] };
   #marks: readonly MarkRule[] = [];
   #pool: LocalPool = DEFAULT_LOCAL_POOL;
+  #runs = layOutPool(DEFAULT_LOCAL_POOL);
   #changed = false;
   #routesChanged = false;
 
@@ -138,6 +140,11 @@ export class PublishedTables {
   /** The mark rules as last set. */
   get marks(): readonly MarkRule[] {
     return this.#marks;
+  }
+
+  /** The full-nat pool as last set. */
+  get pool(): LocalPool {
+    return this.#pool;
   }
 
   /**
@@ -224,13 +231,22 @@ export class PublishedTables {
    * @throws TableFullError
    */
   setLocalPool(pool: LocalPool): void {
-    if (pool.addresses.length > LOCAL_POOL_MAX) {
+    const runs = layOutPool(pool);
+    if (runs.records.length > LOCAL_POOL_MAX) {
       throw new TableFullError('full-nat source addresses', LOCAL_POOL_MAX);
     }
-    this.locals.setPool(pool.addresses);
+    try {
+      this.locals.setPool([...runs.records, ...(pool.retired ?? [])]);
+    } catch (error) {
+      this.locals.setPool([...this.#runs.records, ...(this.#pool.retired ?? [])]);
+      throw error;
+    }
+    const moved = movedServices(this.#runs, runs).filter((id) => this.#services.has(id));
     this.#pool = pool;
+    this.#runs = runs;
     this.#touch((bank) => {
       bank.pool = true;
+      for (const id of moved) bank.services.add(id);
     });
   }
 
@@ -322,7 +338,7 @@ export class PublishedTables {
     }
     if (dirty.world) this.#writeWorld(bank);
     if (dirty.marks) encodeMarks(memory, bank, this.#marks);
-    if (dirty.pool) encodeLocalPool(memory, bank, this.#pool);
+    if (dirty.pool) encodeLocalPool(memory, bank, this.#runs, this.#pool.portRanges);
     Object.assign(dirty, { settings: false, world: false, marks: false, pool: false });
   }
 
@@ -359,6 +375,7 @@ export class PublishedTables {
     return {
       list: lists + placement.list * 4,
       schedulerTable: schedulerTables + placement.table * 4,
+      pool: this.#runs.services.get(id) ?? NO_RUN,
     };
   }
 

@@ -82,9 +82,20 @@ export interface MarkRule {
   readonly ports: readonly (readonly [first: number, last: number])[];
 }
 
+/** An address that full-nat connections are sent from. */
+export interface PoolAddress {
+  readonly family: Family;
+  readonly address: string;
+}
+
 /** Where full-nat takes source addresses and ports from. */
 export interface LocalPool {
-  readonly addresses: readonly { readonly family: Family; readonly address: string }[];
+  /** For all services that have none of their own. */
+  readonly addresses: readonly PoolAddress[];
+  /** Services, by id, with addresses of their own: all of the service's family. */
+  readonly services?: ReadonlyMap<number, readonly PoolAddress[]>;
+  /** Taken out: no new connection is sent from them, but those there are still have answers. */
+  readonly retired?: readonly PoolAddress[];
   /** Two ranges of source ports, inclusive; first > last makes a range empty. */
   readonly portRanges: readonly [PortRange, PortRange];
 }

@@ -135,6 +135,28 @@ test('full-nat: the pool is ours once a server is reached that way', () => {
   expect(tables([[WEB, [server('10.0.0.11', 80)]]], { pool }).fullNat).toEqual([]);
 });
 
+test('full-nat: addresses of services are ours too, each once; of retired ones only answers', () => {
+  const address = (last: number) => ({ family: 4 as const, address: `10.0.0.${last}` });
+  const pool = {
+    addresses: [address(2)],
+    services: new Map([
+      [1, [address(3), address(2)]],
+      [2, [address(3)]],
+    ]),
+    retired: [address(4)],
+    portRanges: [
+      [1024, 32767],
+      [1, 0],
+    ] as [[number, number], [number, number]],
+  };
+  const steered = (forwarding: number) =>
+    tables([[WEB, [server('10.0.0.11', 80, { forwarding })]]], { pool }).fullNat?.map((each) => {
+      return each.address;
+    });
+  expect(steered(FORWARD_FULL_NAT)).toEqual(['10.0.0.2', '10.0.0.3', '10.0.0.4']);
+  expect(steered(FORWARD_NAT)).toEqual(['10.0.0.4']);
+});
+
 test('own addresses: each once, wherever it is', () => {
   const addresses = [
     { family: 4 as const, address: '192.0.2.1', prefixLength: 24, port: 0 },

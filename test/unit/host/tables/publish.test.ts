@@ -7,6 +7,7 @@ import {
 } from '../../../../assembly/shared/codes.ts';
 import {
   BANK_ANY_PORT_SERVICES,
+  BANK_DIRECTOR_POOL,
   BANK_FTP_SERVICES,
   BANK_GENERATION,
   BANK_LOCAL_POOL_COUNT,
@@ -315,6 +316,8 @@ describe('records', () => {
     expect(bankWord(BANK_LOCAL_POOL_COUNT)).toBe(1);
     expect(bankWord(BANK_LOCAL_PORTS)).toBe(1024);
     expect(bankWord(BANK_LOCAL_PORTS + 12)).toBe(4000);
+    const runs = [0, 4, 8, 12].map((word) => bankWord(BANK_DIRECTOR_POOL + word));
+    expect(runs).toEqual([0, 1, 1, 0]);
   });
 });
 
