@@ -8,6 +8,7 @@ import * as codes from '../../assembly/shared/codes.ts';
 import { checkMemory } from '../support/check-bed.ts';
 import {
   BUILDS,
+  CLIENT_PORT_MAC,
   createBed,
   knownNeighbours,
   twoArmedPorts,
@@ -501,6 +502,52 @@ describe.each(BUILDS)('%s', (on) => {
         );
         expect(out.map(({ frame }) => build.toHex(frame.subarray(0, 6)))).toEqual(['020000000599']);
         bed.close();
+      });
+
+      test('an answer waits for its client’s neighbour, three seconds at most', () => {
+        const { vip, server } = HOSTS[family];
+        // On the client's network, but nobody has asked for it yet.
+        const client = family === 4 ? '198.51.100.77' : '2001:db8:ffff::77';
+        const services = service('tcp', family, { method: 'nat' });
+        for (const isFound of [true, false]) {
+          const bed = createBed({ build: on, services });
+          bed.send(
+            'client',
+            packet(
+              fromClient(family),
+              ip({ from: client, to: vip }),
+              ...opening('tcp', CLIENT, 80),
+            ),
+          );
+          const answer = packet(
+            fromServer(family),
+            ip({ from: server, to: client }),
+            ...segment('tcp', 80, CLIENT, 'SA'),
+          );
+          const { verdict, out } = bed.send('server', answer);
+          expect([verdict, out]).toEqual(['hold', []]);
+          checkMemory(bed.memory);
+          if (isFound) {
+            const mac = build.macBytes('02:00:00:00:0c:77');
+            const found = { port: 0, family, address: client, mac, state: 'reachable' as const };
+            bed.tables.nextHops.set(found);
+            bed.advance(1);
+            const expected = packet(
+              build.ethernet({ destination: '02:00:00:00:0c:77', source: CLIENT_PORT_MAC }),
+              ip({ from: vip, to: client, hops: 63 }),
+              ...segment('tcp', 80, CLIENT, 'SA'),
+            );
+            expect(bed.take().map(({ frame }) => build.toHex(frame))).toEqual([
+              build.toHex(expected),
+            ]);
+          } else {
+            bed.advance(320, 5);
+            expect(bed.take()).toEqual([]);
+            expect(bed.counter('DROP_NEIGHBOUR_UNRESOLVED')).toBe(1);
+          }
+          checkMemory(bed.memory);
+          bed.close();
+        }
       });
 
       test('a full table refuses the next connection, counts it, and keeps the others', () => {

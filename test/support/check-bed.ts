@@ -70,7 +70,8 @@ export function checkFrames(memory: DataPlaneMemory, worker: number): Record<str
       }
     }
   }
-  for (const network of heldParts(memory, worker)) put(network, 'held');
+  for (const network of heldParts(memory, worker)) put(network, 'a fragment queue');
+  for (const frame of waitingPackets(memory, worker)) put(frame, 'the neighbour queue');
   const lost = places.indexOf(undefined);
   check(lost < 0, `frame ${lost} is nowhere`);
   return counts;
@@ -103,6 +104,18 @@ function heldParts(memory: DataPlaneMemory, worker: number): number[] {
     }
   }
   return held;
+}
+
+/** Frames of packets that wait until a neighbour is known. */
+function waitingPackets(memory: DataPlaneMemory, worker: number): number[] {
+  const { u32 } = memory;
+  const block = memory.worker(worker);
+  const count = u32[(block + layout.WORKER_WAITING_COUNT) >>> 2];
+  check(count <= layout.WAITING_MAX, `${count} packets wait for a neighbour`);
+  return Array.from({ length: count }, (_, nth) => {
+    const packet = block + layout.WORKER_WAITING_PACKETS + nth * layout.PACKET_SIZE;
+    return u32[(packet + layout.PACKET_START) >>> 2];
+  });
 }
 
 /** Every entry ever used is live or free, once; one that is neither is lost. */
