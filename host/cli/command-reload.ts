@@ -37,11 +37,26 @@ function printResult(result: ReloadResult, route: 'reload' | 'plan', io: Command
   for (const warning of result.warnings) io.stderr.write(`${formatWarning(warning)}\n`);
   for (const change of result.changes) {
     const { text, connections = 0 } = change;
-    const toll = connections > 0 ? ` (${connections} connections move or end)` : '';
+    const toll = connections > 0 ? ` (${plural(connections, 'connection')})` : '';
     io.stdout.write(`${text}${toll}\n`);
   }
+  printAffected(result, io);
   const count = result.changes.length;
   const changes = count === 0 ? 'nothing' : `${count} ${count === 1 ? 'thing' : 'things'}`;
   const verb = route === 'reload' ? 'changed' : 'would change';
   io.stdout.write(`${result.file}: ${changes} ${verb}\n`);
+}
+
+/** The servers that lose their place and have connections, and what becomes of these. */
+function printAffected({ affected = [] }: ReloadResult, io: CommandIo): void {
+  for (const { service, server, active, inactive, fate } of affected) {
+    const whose = `${server} of ${service}`;
+    const counts = `${active} active, ${inactive} inactive`;
+    const text = fate === 'drain' ? 'may go on until they end' : 'are cut off';
+    io.stdout.write(`! connections of ${whose} ${text}: ${counts}\n`);
+  }
+}
+
+function plural(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }

@@ -1,6 +1,6 @@
 /** `wvs status`: the running director, as tables for people or JSON for programs. */
 
-import type { DirectorStatus, LoadStatus, ServiceStatus } from '../control/api.ts';
+import type { DirectorStatus, LoadStatus, ServerStatus, ServiceStatus } from '../control/api.ts';
 import { askDirector } from '../control/client.ts';
 import { type CommandInput, type CommandIo, EXIT_OK } from './command.ts';
 import { socketPath } from './socket-option.ts';
@@ -111,7 +111,7 @@ function serviceRows(service: ServiceStatus): string[][] {
     scheduler,
     source,
     '',
-    `${up}/${servers.length} up`,
+    serviceHealthText(service, up),
     formatCount(servers.reduce((sum, server) => sum + server.activeConnections, 0)),
     formatCount(servers.reduce((sum, server) => sum + server.inactiveConnections, 0)),
     ...rates(load),
@@ -119,14 +119,30 @@ function serviceRows(service: ServiceStatus): string[][] {
   const rows = servers.map((server) => [
     `  -> ${server.key}`,
     server.forwarding,
-    '',
+    server.source ?? '',
     String(server.weight),
-    server.reason === undefined ? server.health : `${server.health} (${server.reason})`,
+    healthText(server),
     formatCount(server.activeConnections),
     formatCount(server.inactiveConnections),
     ...rates(server.load),
   ]);
   return [head, ...rows];
+}
+
+function serviceHealthText(service: ServiceStatus, up: number): string {
+  if (service.isDraining === true) return 'draining';
+  const { quorum, sorryServer, servers } = service;
+  const words = [`${up}/${servers.length} up`];
+  if (quorum === 'down') words.push('no quorum');
+  if (sorryServer === 'in') words.push('sorry server in');
+  return words.join(', ');
+}
+
+function healthText({ health, reason, drain }: ServerStatus): string {
+  if (drain !== undefined) {
+    return `drains (${formatCount(drain.open)} open, ${formatAge(drain.remaining)} left)`;
+  }
+  return reason === undefined ? health : `${health} (${reason})`;
 }
 
 function rates({ connectionsPerSecond, incoming, outgoing }: LoadStatus): string[] {

@@ -50,6 +50,8 @@ export type Change =
       readonly before: DestinationConfig;
       readonly after: DestinationConfig;
     }
+  /** Those that stay are listed in another order. */
+  | { readonly kind: 'destinations-moved'; readonly service: ServiceConfig }
   /** The service comes with its servers: there is no `destination-added` for each. */
   | { readonly kind: 'service-added'; readonly service: ServiceConfig };
 
@@ -74,7 +76,8 @@ export function diffConfigs(before: Config, after: Config): Change[] {
 }
 
 function diffDirectors(before: DirectorConfig, after: DirectorConfig): Change[] {
-  return changedFields(before, after, []).map((key) => ({
+  // How long services drain is written down with each of them.
+  return changedFields(before, after, ['drainTimeout']).map((key) => ({
     kind: 'director-changed',
     key,
     needsRestart: RESTART_KEYS.has(key),
@@ -84,7 +87,7 @@ function diffDirectors(before: DirectorConfig, after: DirectorConfig): Change[] 
 }
 
 function diffMarks(before: readonly MarkRule[], after: readonly MarkRule[]): Change[] {
-  // The first rule that fits decides, so their order is part of what they mean.
+  // The last rule that fits decides, so their order is part of what they mean.
   const isEqual =
     before.length === after.length &&
     before.every((rule, index) => changedFields(rule, after[index]!, ['position']).length === 0);
@@ -111,14 +114,19 @@ export function diffServices(
   ];
 }
 
+/** Compared in their own way, or not at all. */
+const SERVICE_PARTS = ['position', 'lineShift', 'servers', 'sorryServer'] as const;
+
 function diffService(before: ServiceConfig, after: ServiceConfig): Change[] {
+  if (before === after) return [];
   const changes: Change[] = [];
-  const fields = changedFields(before, after, ['position', 'servers', 'sorryServer']);
+  const fields = changedFields(before, after, SERVICE_PARTS);
   const sorryFields = changedSorryServer(before.sorryServer, after.sorryServer);
   if (fields.length + sorryFields.length > 0) {
     const all = [...fields, ...sorryFields];
     changes.push({ kind: 'service-edited', fields: all, before, after });
   }
+  if (before.servers === after.servers) return changes;
   const old = new Map(before.servers.map((server) => [server.key, server]));
   const kept = new Set(after.servers.map((server) => server.key));
   for (const destination of before.servers) {
@@ -131,6 +139,7 @@ function diffService(before: ServiceConfig, after: ServiceConfig): Change[] {
       changes.push({ kind: 'destination-added', service: after, destination });
       continue;
     }
+    if (earlier === destination) continue;
     const edited = changedFields(earlier, destination, ['position']);
     if (edited.length === 0) continue;
     changes.push({
@@ -140,6 +149,11 @@ function diffService(before: ServiceConfig, after: ServiceConfig): Change[] {
       before: earlier,
       after: destination,
     });
+  }
+  const stayed = before.servers.filter(({ key }) => kept.has(key));
+  const staying = after.servers.filter(({ key }) => old.has(key));
+  if (stayed.some(({ key }, index) => key !== staying[index]?.key)) {
+    changes.push({ kind: 'destinations-moved', service: after });
   }
   return changes;
 }
@@ -185,6 +199,8 @@ export function describeChange(change: Change): string {
       return `- server ${change.destination.key} of ${nameOf(change.service)}`;
     case 'destination-added':
       return `+ server ${change.destination.key} of ${nameOf(change.service)}`;
+    case 'destinations-moved':
+      return `~ service ${nameOf(change.service)}: servers in another order`;
     case 'destination-edited':
       return `~ server ${change.after.key} of ${nameOf(change.service)}: ${fieldsOf(change)}`;
   }

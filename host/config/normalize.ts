@@ -15,7 +15,7 @@ import type {
   ServiceSection,
   TunnelSection,
 } from './schema.ts';
-import { sysctlSchema, timeoutsSchema } from './schema.ts';
+import { DEFAULT_DRAIN_TIMEOUT_MS, sysctlSchema, timeoutsSchema } from './schema.ts';
 import type {
   AddressFamily,
   CheckConfig,
@@ -60,6 +60,8 @@ export function normalizeDirector(section: DirectorSection): DirectorConfig {
     busyPoll: section.busyPoll ?? false,
     hz: section.hz ?? DEFAULT_HZ,
     healthMaxInFlight: section.health?.maxInFlight ?? DEFAULT_MAX_IN_FLIGHT,
+    drainTimeout: section.drain ?? DEFAULT_DRAIN_TIMEOUT_MS,
+    watch: section.watch ?? true,
     sysctl: section.sysctl ?? sysctlSchema.parse({}),
     timeouts: section.timeouts ?? timeoutsSchema.parse({}),
     world: section.world && normalizeWorld(section.world),
@@ -137,6 +139,7 @@ export function normalizeService(
     sorryServer: section.sorryServer && normalizeSorryServer(section.sorryServer, common),
     inhibitOnFailure: section.inhibitOnFailure ?? false,
     notify: section.notify ?? {},
+    drainTimeout: section.drain ?? defaults.drain ?? DEFAULT_DRAIN_TIMEOUT_MS,
     servers: (section.servers ?? []).map((server, index) => ({
       ...normalizeServer(server, common),
       position: positions.servers[index]!,

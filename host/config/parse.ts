@@ -34,7 +34,9 @@ export function parseConfig(text: string, file: string): ConfigResult {
   return { ok: true, config: freeze({ file, director, marks, services }), warnings };
 }
 
-function normalize(sections: CheckedSections, source: YamlSource): PartialConfig {
+/** Fills in what the sections leave out; what is wrong in itself stays undefined. */
+export function normalize(sections: CheckedSections, source: YamlSource): PartialConfig {
+  const defaults = { drain: sections.director?.drain, ...sections.defaults };
   return {
     director: sections.director && normalizeDirector(sections.director),
     marks: sections.marks.map(
@@ -47,13 +49,13 @@ function normalize(sections: CheckedSections, source: YamlSource): PartialConfig
         source.positionOf([...path, 'servers', server]),
       );
       const positions = { service: source.positionOf(path), servers };
-      return normalizeService(section, sections.defaults, positions);
+      return normalizeService(section, defaults, positions);
     }),
   };
 }
 
 /** Only here both are known, the mask as it is written and the family it has to fit. */
-function findMisfitMasks({ services }: CheckedSections, problems: Problems): void {
+export function findMisfitMasks({ services }: CheckedSections, problems: Problems): void {
   for (const [index, service] of services.entries()) {
     const mask = service?.persistence?.mask;
     if (service === undefined || mask === undefined) continue;

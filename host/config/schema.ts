@@ -12,6 +12,7 @@ import {
   aliasedChoice,
   choice,
   count,
+  duration,
   endpoint,
   flag,
   fullEndpoint,
@@ -192,6 +193,33 @@ const sorryServerSchema = z
   )
   .describe('Takes over when fewer servers than the quorum are up.');
 
+/** How long a server may drain that has been taken out of the file, in milliseconds; 0: not at all. */
+export const DEFAULT_DRAIN_TIMEOUT_MS = 300_000;
+const DRAIN_TIMEOUT_MAX_MS = 7 * 86_400_000;
+
+const drainSchema = z
+  .union(
+    [
+      z.literal('off'),
+      z.literal(false),
+      mapping({
+        timeout: duration(1_000, DRAIN_TIMEOUT_MAX_MS)
+          .optional()
+          .describe('After this time connections that are left are cut off. Default 300s.'),
+      }),
+    ],
+    { error: 'expected off, or a mapping such as { timeout: 300s }' },
+  )
+  .transform((value) =>
+    typeof value === 'object' ? (value.timeout ?? DEFAULT_DRAIN_TIMEOUT_MS) : 0,
+  )
+  .meta({
+    id: 'drain',
+    description:
+      'A server taken out of the file gets no new connections, and is removed when it has none ' +
+      'left; off: at once, as ipvsadm -d does it.',
+  });
+
 const command = list(z.string({ error: 'expected text' })).min(1, {
   error: 'expected a program and its arguments',
 });
@@ -221,6 +249,7 @@ const serviceSchema = mapping({
     .optional()
     .describe('A server that is down keeps its place with weight 0. Default false.'),
   notify: notifySchema.optional(),
+  drain: drainSchema.optional(),
   check: checkSchema.optional(),
   servers: list(serverSchema)
     .max(SERVERS_PER_SERVICE_MAX, { error: `expected at most ${SERVERS_PER_SERVICE_MAX} servers` })
@@ -342,7 +371,16 @@ const directorSchema = mapping({
     .describe('The control socket. Default /run/wvs/wvs.sock.'),
   metrics: fullEndpoint().optional().describe('Where Prometheus may ask. Default: nowhere.'),
   busyPoll: flag().optional().describe('Never sleep: lowest latency, whole cores. Default false.'),
-  hz: integer(10, 1_000).optional().describe('Timer ticks per second. Default 100.'),
+  hz: z
+    .literal(100, {
+      error: 'expected 100, or nothing: the timers of the data plane have this rate',
+    })
+    .optional()
+    .describe('Timer ticks per second; there is only 100.'),
+  drain: drainSchema.optional(),
+  watch: flag()
+    .optional()
+    .describe('Take the file over when it changes, without being told. Default true.'),
   health: mapping({
     maxInFlight: integer(1, 65_536).optional().describe('Probes at the same time. Default 1024.'),
   }).optional(),
@@ -357,6 +395,7 @@ const defaultsSchema = mapping({
   forwarding: forwarding.optional(),
   tunnel: tunnelSchema.optional(),
   weight: weight.optional(),
+  drain: drainSchema.optional(),
   check: checkSchema.optional(),
 }).describe('What services and servers take when they do not say otherwise.');
 

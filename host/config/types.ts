@@ -71,6 +71,10 @@ export interface DirectorConfig {
   readonly busyPoll: boolean;
   readonly hz: number;
   readonly healthMaxInFlight: number;
+  /** For services that do not say otherwise. */
+  readonly drainTimeout: number;
+  /** Take the file over when it changes. */
+  readonly watch: boolean;
   readonly sysctl: SysctlSettings;
   readonly timeouts: Timeouts;
   readonly world: WorldConfig | undefined;
@@ -153,8 +157,12 @@ export interface ServiceConfig {
   readonly sorryServer: DestinationConfig | undefined;
   readonly inhibitOnFailure: boolean;
   readonly notify: NotifyCommands;
+  /** How long a server taken out of the file may drain; 0: it is removed at once. */
+  readonly drainTimeout: number;
   readonly servers: readonly DestinationConfig[];
   readonly position?: SourcePosition;
+  /** Lines to add to the positions of the servers: text above the service has come or gone. */
+  readonly lineShift?: number;
 }
 
 /** Persistence of a service. */

@@ -18,14 +18,19 @@ export interface PartialConfig {
 
 /** Applies every rule. */
 export function validateConfig(config: PartialConfig, problems: Problems): void {
-  if (config.director !== undefined) validateDirector(config.director, problems);
-  for (const [index, rule] of config.marks.entries()) {
-    if (rule !== undefined) validateMarkRule(rule, index, problems);
-  }
+  validateAllButServices(config, problems);
   for (const [index, service] of config.services.entries()) {
     if (service !== undefined) {
       validateService(service, { index, director: config.director, problems });
     }
+  }
+}
+
+/** Applies every rule but those that look at one service alone. */
+export function validateAllButServices(config: PartialConfig, problems: Problems): void {
+  if (config.director !== undefined) validateDirector(config.director, problems);
+  for (const [index, rule] of config.marks.entries()) {
+    if (rule !== undefined) validateMarkRule(rule, index, problems);
   }
   findDuplicateServices(config.services, problems);
   findUnusedMarks(config, problems);

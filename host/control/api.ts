@@ -99,6 +99,11 @@ export interface ServiceStatus {
   readonly key: string;
   readonly name: string;
   readonly source: ServiceSource;
+  /** It is out of the file and goes with the last of its servers. */
+  readonly isDraining?: boolean;
+  /** Of a service of the file: whether enough of its servers are up, and its sorry server. */
+  readonly quorum?: 'up' | 'down';
+  readonly sorryServer?: 'in' | 'out';
   readonly scheduler: string;
   readonly load: LoadStatus;
   readonly servers: readonly ServerStatus[];
@@ -114,11 +119,24 @@ export interface ServerStatus {
   readonly forwarding: string;
   readonly weight: number;
   readonly health: HealthState;
+  /** `ipvsadm`: added to a service of the file. Absent: the service's. */
+  readonly source?: ServiceSource;
   /** Why it is down, or nothing. */
   readonly reason?: string;
   readonly activeConnections: number;
   readonly inactiveConnections: number;
   readonly load: LoadStatus;
+  /** It was taken out of the file and waits for its connections to end. */
+  readonly drain?: DrainStatus;
+}
+
+/** How far a server has drained; seconds. */
+export interface DrainStatus {
+  /** Connections that are not over, those that only wait for their timeout aside. */
+  readonly open: number;
+  readonly elapsed: number;
+  /** Until what is left is cut off. */
+  readonly remaining: number;
 }
 
 /** `wvs ipvsadm`: the arguments after the command's name, and what -R reads. */
@@ -147,10 +165,22 @@ export interface ChangeReport {
   readonly connections?: number;
 }
 
+/** A server that loses its place because of a reload, with the connections it has now. */
+export interface AffectedServer {
+  readonly service: string;
+  readonly server: string;
+  readonly active: number;
+  readonly inactive: number;
+  /** `drain`: they may go on for a while; `end`: they are cut off. */
+  readonly fate: 'drain' | 'end';
+}
+
 /** What a reload changed, or for a plan would change. */
 export interface ReloadResult {
   readonly file: string;
   readonly changes: readonly ChangeReport[];
+  /** Only servers that have connections. */
+  readonly affected?: readonly AffectedServer[];
   readonly warnings: readonly ConfigProblem[];
 }
 

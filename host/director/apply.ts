@@ -13,6 +13,7 @@ import type {
 } from '../config/types.ts';
 import type { Control } from '../ipvs/control.ts';
 import type { PortRange } from '../tables/world.ts';
+import type { PlacedDestination } from './placed.ts';
 import {
   destinationKeyOf,
   destinationOptionsOf,
@@ -41,11 +42,52 @@ export function applyConfig(config: Config, context: ApplyContext): void {
   });
 }
 
-/** Carries out what diffConfigs() found; the order is the one it gives. */
-export function applyChanges(changes: readonly Change[], context: ApplyContext): void {
-  context.control.batch(() => {
-    for (const change of changes) applyChange(change, context);
+/** How to take what ipvsadm has done to the file's services meanwhile. */
+export interface ApplyOptions {
+  /** A service or server that is gone is made again; otherwise it stays away. Default true. */
+  readonly restores?: boolean;
+}
+
+/**
+ * Carries out what diffConfigs() found; the order is the one it gives. Afterwards the servers of
+ * every service that got one are listed as if the whole list had been added at once.
+ */
+export function applyChanges(
+  changes: readonly Change[],
+  context: ApplyContext,
+  { restores = true }: ApplyOptions = {},
+): void {
+  const { control } = context;
+  control.batch(() => {
+    const grown = new Map<string, ServiceConfig>();
+    for (const change of changes) {
+      if (!restores && isGone(change, control)) continue;
+      applyChange(change, context);
+      if (change.kind === 'destination-added' || change.kind === 'destinations-moved') {
+        grown.set(change.service.key, change.service);
+      }
+    }
+    for (const service of grown.values()) {
+      const key = serviceKeyOf(service.listen);
+      if (control.hasService(key)) {
+        control.orderDestinations(key, service.servers.map(destinationKeyOf));
+      }
+    }
   });
+}
+
+/** Whether somebody else has removed what a change wants to edit. */
+function isGone(change: Change, control: Control): boolean {
+  switch (change.kind) {
+    case 'destination-added':
+      return !control.hasService(serviceKeyOf(change.service.listen));
+    case 'destination-edited':
+      return !hasDestination(change.service, change.after, control);
+    case 'service-edited':
+      return !control.hasService(serviceKeyOf(change.after.listen));
+    default:
+      return false;
+  }
 }
 
 function applyChange(change: Change, context: ApplyContext): void {
@@ -74,6 +116,8 @@ function applyChange(change: Change, context: ApplyContext): void {
       return;
     case 'destination-edited':
       putDestination(change.service, change.after, control);
+      return;
+    case 'destinations-moved':
       return;
   }
 }
@@ -112,29 +156,29 @@ function putService(service: ServiceConfig, control: Control): void {
 function putServiceItself(service: ServiceConfig, control: Control): void {
   const key = serviceKeyOf(service.listen);
   const options = serviceOptionsOf(service);
-  if (control.service(key) === undefined) control.addService(key, options);
-  else control.editService(key, options);
+  if (control.hasService(key)) control.editService(key, options);
+  else control.addService(key, options);
 }
 
 function removeService(service: ServiceConfig, control: Control): void {
   const key = serviceKeyOf(service.listen);
-  if (control.service(key) !== undefined) control.deleteService(key);
+  if (control.hasService(key)) control.deleteService(key);
 }
 
 function putDestination(
   service: ServiceConfig,
-  destination: DestinationConfig,
+  destination: PlacedDestination,
   control: Control,
 ): void {
   const serviceKey = serviceKeyOf(service.listen);
-  if (control.service(serviceKey) === undefined) putServiceItself(service, control);
+  if (!control.hasService(serviceKey)) putServiceItself(service, control);
   const key = destinationKeyOf(destination);
   const options = destinationOptionsOf(destination);
-  if (hasDestination(service, destination, control)) {
-    control.editDestination(serviceKey, key, options);
-  } else {
-    control.addDestination(serviceKey, key, options);
-  }
+  const isThere = control.hasDestination(serviceKey, key);
+  if (destination.isDraining === true) {
+    if (isThere) control.drainDestination(serviceKey, key);
+  } else if (isThere) control.editDestination(serviceKey, key, options);
+  else control.addDestination(serviceKey, key, options);
 }
 
 function removeDestination(
@@ -148,12 +192,8 @@ function removeDestination(
 
 function hasDestination(
   service: ServiceConfig,
-  { address, port }: DestinationConfig,
+  destination: DestinationConfig,
   control: Control,
 ): boolean {
-  const key = serviceKeyOf(service.listen);
-  if (control.service(key) === undefined) return false;
-  return control
-    .destinations(key)
-    .some((entry) => entry.key.address === address && entry.key.port === port);
+  return control.hasDestination(serviceKeyOf(service.listen), destinationKeyOf(destination));
 }

@@ -7,7 +7,10 @@
 import { readFileSync } from 'node:fs';
 import type { SteeringTables } from 'af-xdp-socket';
 import { readVersion } from '../cli/version.ts';
-import type { Config, EndpointConfig } from '../config/types.ts';
+import { formatProblem } from '../config/problems.ts';
+import { ReloadLoader } from '../config/reload-loader.ts';
+import type { Config, ConfigProblem, EndpointConfig } from '../config/types.ts';
+import { ConfigWatcher } from '../config/watch.ts';
 import type {
   DirectorStatus,
   IpvsadmRequest,
@@ -38,8 +41,7 @@ import { WorkerPool } from '../worker/pool.ts';
 import { compileWasm } from '../worker/wasm.ts';
 import { KernelWorld, type KernelWorldOptions } from '../world/kernel-world.ts';
 import { NeighbourKeeper } from '../world/neighbour-keeper.ts';
-import { applyConfig } from './apply.ts';
-import { type ChangeOrigin, logControlChange, logPortChanges, NeighbourEvents } from './events.ts';
+import { ChangeLog, logPortChanges, NeighbourEvents } from './events.ts';
 import { Links } from './links.ts';
 import { chooseSizes, createMemory } from './memory.ts';
 import { nextHopTargets } from './next-hop-targets.ts';
@@ -48,15 +50,11 @@ import { checkPrivileges, dropPrivileges } from './privileges.ts';
 import { RunningConfig } from './reload.ts';
 import { markRulesOf } from './rules.ts';
 import { StartError, sentenceOf } from './start-error.ts';
-import {
-  nonZeroCounters,
-  RateMeter,
-  serviceStatuses,
-  usedConnections,
-  workerPackets,
-} from './status.ts';
+import { nonZeroCounters, RateMeter, usedConnections, workerPackets } from './status.ts';
+import { serviceStatuses } from './status-services.ts';
 import { PortSteering } from './steering.ts';
 import { steeringTables } from './steering-tables.ts';
+import { kernelWarnings } from './warnings.ts';
 
 /** The control core's timers are asked this often: estimator, defence, trash. */
 const CONTROL_TICK_MS = 100;
@@ -64,6 +62,8 @@ const CONTROL_TICK_MS = 100;
 const WANTED_CHECK_MS = 20;
 const CONFIRM_CHECK_MS = 1000;
 const MEASURE_MS = 2000;
+/** What drains is looked at this often. */
+const DRAIN_TICK_MS = 250;
 
 /** A director that runs. */
 export class Director {
@@ -81,19 +81,26 @@ export class Director {
   readonly #running: RunningConfig;
   readonly #keeper: NeighbourKeeper;
   readonly #neighbourEvents: NeighbourEvents;
+  readonly #changeLog: ChangeLog;
+  readonly #loader: ReloadLoader;
   readonly #explainer: Explainer;
   readonly #metrics: MetricsListener;
   #world: KernelWorld | undefined;
   #steering: PortSteering | undefined;
   #links: Links | undefined;
   #pool: WorkerPool | undefined;
-  #origin: ChangeOrigin = 'start';
+  #watcher: ConfigWatcher | undefined;
+  #watchedFile: string | undefined;
+  /** Warnings that have been logged and still hold. */
+  #warned: ReadonlySet<string> = new Set();
   #steeringIsStale = false;
   #isReady = false;
   #stopping: Promise<void> | undefined;
 
-  private constructor(config: Config, log: Logger) {
+  private constructor(config: Config, log: Logger, loader: ReloadLoader) {
     this.#log = log;
+    this.#loader = loader;
+    this.#closers.push(() => loader.close());
     checkPrivileges();
     this.#ports = resolvePorts(config.director);
     const workers = countWorkers(config.director, this.#ports);
@@ -111,7 +118,13 @@ export class Director {
       onPoolChange: () => this.#steeringChanged(),
     });
     const ephemeralPorts = readEphemeralPorts();
-    this.#running = new RunningConfig(config, { control: this.#control, ephemeralPorts });
+    this.#running = new RunningConfig(config, {
+      context: { control: this.#control, ephemeralPorts },
+      log,
+      load: (file) => this.#loader.load(file),
+      warnings: (next) => this.#warnings(next),
+    });
+    this.#changeLog = new ChangeLog(log);
     this.#neighbourEvents = new NeighbourEvents(log);
     this.#explainer = new Explainer({
       memory,
@@ -137,10 +150,15 @@ export class Director {
 
   /**
    * Starts a director and resolves when packets flow.
+   * @param loader remembers the configuration it has loaded; ends with the director
    * @throws StartError and others; nothing stays attached then
    */
-  static async start(config: Config, log: Logger): Promise<Director> {
-    const director = new Director(config, log);
+  static async start(
+    config: Config,
+    log: Logger,
+    loader: ReloadLoader = new ReloadLoader(),
+  ): Promise<Director> {
+    const director = new Director(config, log, loader);
     try {
       await director.#start(config);
       return director;
@@ -154,7 +172,7 @@ export class Director {
     await this.#openControlSocket(config.director.control);
     await this.#openMetrics(config.director.metrics);
     await this.#openWorld();
-    this.#applyConfig(config);
+    this.#applyConfig();
     const steering = new PortSteering(config, this.#log);
     this.#closers.push(() => steering.close());
     this.#steering = steering;
@@ -171,6 +189,11 @@ export class Director {
     this.#startTimers();
     this.#isReady = true;
     this.#logReady(config);
+    this.#logWarnings(this.#warnings(config));
+    this.#running.health.start();
+    this.#closers.push(() => this.#running.health.stop());
+    this.#closers.push(() => this.#watcher?.close());
+    await this.#watchFile();
   }
 
   /** First of all, for it also makes sure that no other director uses the same one. */
@@ -227,9 +250,9 @@ export class Director {
     }));
   }
 
-  #applyConfig(config: Config): void {
+  #applyConfig(): void {
     try {
-      applyConfig(config, this.#running.context);
+      this.#running.applyAll();
     } catch (error) {
       throw new StartError(`the configuration cannot be applied: ${sentenceOf(error)}`, {
         cause: error,
@@ -260,6 +283,7 @@ export class Director {
     every(CONTROL_TICK_MS, () => this.#guard(() => this.#control.tick(this.#clock())));
     every(WANTED_CHECK_MS, () => this.#keeper.drainWanted());
     every(CONFIRM_CHECK_MS, () => this.#keeper.confirm());
+    every(DRAIN_TICK_MS, () => this.#guard(() => this.#running.tick()));
     every(MEASURE_MS, () => void this.#measure());
     void this.#measure();
     this.#updateTargets();
@@ -275,8 +299,10 @@ export class Director {
   }
 
   #onControlChange(change: ControlChange): void {
-    if (this.#origin !== 'start') logControlChange(this.#log, change, this.#origin);
-    if (change.kind !== 'destination-forgotten') this.#steeringChanged();
+    this.#running.noteChange(change);
+    const { origin } = this.#running;
+    if (origin !== 'start') this.#changeLog.add(change, origin);
+    if (changesSteering(change)) this.#steeringChanged();
   }
 
   #steeringChanged(): void {
@@ -321,10 +347,7 @@ export class Director {
     const control = this.#control;
     const { marks } = this.#running.config;
     return steeringTables({
-      services: control.services().map((service) => ({
-        service,
-        destinations: control.destinations(service.key),
-      })),
+      services: control.ways(),
       marks: markRulesOf(marks),
       pool: control.tables.pool,
       addresses: control.tables.world.addresses,
@@ -340,8 +363,8 @@ export class Director {
     if (this.#world === undefined) return;
     const control = this.#control;
     const servers = new Set<string>();
-    for (const { key } of control.services()) {
-      for (const entry of control.destinations(key)) servers.add(entry.key.address);
+    for (const { destinations } of control.ways()) {
+      for (const { key } of destinations) servers.add(key.address);
     }
     this.#keeper.setTargets(nextHopTargets(this.#memory, control.tables.world, servers));
   }
@@ -364,7 +387,6 @@ export class Director {
   /** What `wvs status` shows. */
   async status(): Promise<DirectorStatus> {
     const { config, loadedAt } = this.#running;
-    const names = new Map(config.services.map(({ key, name }) => [key, name]));
     return {
       version: readVersion(),
       pid: process.pid,
@@ -383,7 +405,7 @@ export class Director {
         ...workerPackets(this.#memory, report.id),
       })),
       ports: await this.#portStatuses(),
-      services: serviceStatuses(this.#control, names),
+      services: serviceStatuses(this.#control, this.#running),
       counters: nonZeroCounters(this.#memory, this.#steering?.counters() ?? {}),
     };
   }
@@ -407,7 +429,7 @@ export class Director {
 
   /** Runs one command line of ipvsadm. */
   async ipvsadm(request: IpvsadmRequest): Promise<IpvsadmResult> {
-    const run = await this.#as('ipvsadm', () =>
+    const run = await this.#inForce(() =>
       ipvsadmWithNames(request.arguments, this.#control, request.stdin ?? '', systemLookups()),
     );
     const { code, stdout, stderr } = run;
@@ -416,9 +438,11 @@ export class Director {
 
   /** Takes a configuration over, all of it or nothing. */
   async reload(file?: string): Promise<ReloadResult> {
-    const reloaded = this.#as('reload', () => this.#running.reload(file));
+    const reloaded = this.#inForce(() => this.#running.reload(file));
     const result = await this.#metrics.countReload(reloaded);
     await this.#metrics.follow(this.#running.config.director.metrics);
+    await this.#watchFile();
+    this.#logWarnings(result.warnings);
     const changes = result.changes.length;
     this.#log.info(
       { event: 'reloaded', file: result.file, changes },
@@ -427,13 +451,63 @@ export class Director {
     return result;
   }
 
+  /** Takes the running file over as it is now; what is wrong with it goes into the log. */
+  async reloadAndLog(): Promise<void> {
+    try {
+      await this.reload();
+    } catch (error) {
+      this.#log.error(
+        { event: 'reload-refused', reason: sentenceOf(error) },
+        `the configuration was not taken over: ${sentenceOf(error)}`,
+      );
+      if (!(error instanceof ControlError)) return;
+      for (const problem of error.problems) {
+        this.#log.error({ event: 'config-problem', ...problem }, formatProblem(problem));
+      }
+    }
+  }
+
+  /** Watches the running file, whichever that is now. */
+  async #watchFile(): Promise<void> {
+    const { file, director } = this.#running.config;
+    const wanted = director.watch ? file : undefined;
+    if (wanted === this.#watchedFile) return;
+    this.#watcher?.close();
+    this.#watcher = undefined;
+    this.#watchedFile = wanted;
+    if (wanted === undefined) return;
+    const watcher = await ConfigWatcher.start({
+      file: wanted,
+      onChange: () => void this.reloadAndLog(),
+      onError: (error) => this.#log.warn({ event: 'watch-failed', reason: sentenceOf(error) }),
+    });
+    if (this.#isReady && this.#watchedFile === wanted) this.#watcher = watcher;
+    else watcher.close();
+  }
+
+  /** What is odd about a configuration on this machine as it is now. */
+  #warnings(config: Config): ConfigProblem[] {
+    return kernelWarnings(config, {
+      world: this.#control.tables.world,
+      memory: this.#memory,
+      interfaces: this.#ports.map(({ info }) => info.name),
+    });
+  }
+
+  #logWarnings(warnings: readonly ConfigProblem[]): void {
+    const texts = new Set(warnings.map(({ message }) => message));
+    for (const warning of warnings) {
+      if (this.#warned.has(warning.message)) continue;
+      this.#log.warn({ event: 'config-warning', ...warning }, formatProblem(warning));
+    }
+    this.#warned = texts;
+  }
+
   /** Whoever asked for the change gets the answer when it is in force everywhere. */
-  async #as<Result>(origin: ChangeOrigin, act: () => Promise<Result>): Promise<Result> {
-    this.#origin = origin;
+  async #inForce<Result>(act: () => Promise<Result>): Promise<Result> {
     try {
       return await act();
     } finally {
-      this.#steeringIsStale = true;
       this.#bringSteeringUpToDate();
     }
   }
@@ -451,7 +525,6 @@ export class Director {
   }
 
   #logReady(config: Config): void {
-    this.#origin = 'reload';
     const servers = config.services.reduce((sum, service) => sum + service.servers.length, 0);
     this.#log.info(
       {
@@ -484,6 +557,20 @@ export class Director {
         this.#log.error({ event: 'stop-failed', reason: sentenceOf(error) });
       }
     }
+  }
+}
+
+/** Whether other packets than before are the data plane's after a change. */
+function changesSteering({ kind, isRerouted }: ControlChange): boolean {
+  switch (kind) {
+    case 'destination-forgotten':
+    case 'destination-draining':
+    case 'service-edited':
+      return false;
+    case 'destination-edited':
+      return isRerouted === true;
+    default:
+      return true;
   }
 }
 

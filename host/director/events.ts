@@ -9,7 +9,35 @@ import type { World, WorldNeighbour, WorldPort } from '../tables/world.ts';
 import { serviceText } from './status.ts';
 
 /** Who made a change. */
-export type ChangeOrigin = 'start' | 'reload' | 'ipvsadm';
+export type ChangeOrigin = 'start' | 'reload' | 'ipvsadm' | 'health' | 'drain';
+
+/** More changes than these at once are summed up in one line. */
+const CHANGE_LINES_MAX = 100;
+
+/** The log of changes; one that takes ten thousand services over must not write as many lines. */
+export class ChangeLog {
+  readonly #log: Logger;
+  #count = 0;
+
+  constructor(log: Logger) {
+    this.#log = log;
+  }
+
+  /** Tells of a change, or that there were more of them. */
+  add(change: ControlChange, origin: ChangeOrigin): void {
+    if (change.kind === 'destination-forgotten') return;
+    if (this.#count === 0) setImmediate(() => this.#sumUp(origin));
+    this.#count++;
+    if (this.#count <= CHANGE_LINES_MAX) logControlChange(this.#log, change, origin);
+  }
+
+  #sumUp(origin: ChangeOrigin): void {
+    const more = this.#count - CHANGE_LINES_MAX;
+    this.#count = 0;
+    if (more <= 0) return;
+    this.#log.info({ event: 'changes-not-listed', more, origin }, `and ${more} more changes`);
+  }
+}
 
 /** A service, a server or a local address came, changed or went. */
 export function logControlChange(log: Logger, change: ControlChange, origin: ChangeOrigin): void {

@@ -1,36 +1,89 @@
-// Taking over another configuration while running: load, compare, apply; all of it or nothing.
+// The running configuration and the way to another one, the only one there is: `wvs reload`, SIGHUP and
+// a changed file all end here.
+//
+//   load -> diff -> prepare (health, drains) -> plan -> apply in one publication -> commit
+//
+// Nothing before `apply` changes anything, and what cannot be applied is undone. Between reloads, the
+// results of health checks and servers that have drained change the same tables.
 
 import { type Change, describeChange, diffConfigs } from '../config/diff.ts';
 import { loadConfig } from '../config/load.ts';
+import type { ConfigResult } from '../config/parse.ts';
 import type { Config, ConfigProblem } from '../config/types.ts';
-import type { ChangeReport, ReloadResult } from '../control/api.ts';
+import type { AffectedServer, ReloadResult } from '../control/api.ts';
 import { ControlError } from '../control/handlers.ts';
-import { type ApplyContext, applyChanges } from './apply.ts';
-import { destinationKeyOf, serviceKeyOf } from './rules.ts';
+import { HealthManager, type HealthOptions, type PreparedHealth } from '../health/manager.ts';
+import type { ControlChange } from '../ipvs/control.ts';
+import type { ServiceKey } from '../ipvs/types.ts';
+import type { Logger } from '../log.ts';
+import { type ApplyContext, applyChanges, applyConfig } from './apply.ts';
+import { DrainKeeper } from './drain-keeper.ts';
+import { type Drains, drainsAfter } from './drains.ts';
+import type { ChangeOrigin } from './events.ts';
+import { byKey, placedService, type Services } from './placed.ts';
+import { affectedServers, placedChanges, repairs, reportChanges } from './plan.ts';
 import { sentenceOf } from './start-error.ts';
+import { serviceText } from './status.ts';
+
+/** What a running configuration works with. */
+export interface RunningOptions {
+  readonly context: ApplyContext;
+  readonly log: Logger;
+  readonly load?: (file: string) => Promise<ConfigResult>;
+  /** What is odd about a configuration on this machine. */
+  readonly warnings?: (config: Config) => readonly ConfigProblem[];
+  /** Milliseconds that never go back. */
+  readonly now?: () => number;
+  /** For tests: the clock, the probes. */
+  readonly health?: Partial<Pick<HealthOptions, 'clock' | 'chance' | 'createProbe' | 'notify'>>;
+}
 
 /** What a file would change. */
 interface Plan {
   readonly config: Config;
+  readonly fileChanges: readonly Change[];
+  /** In the order in which they are made. */
   readonly changes: readonly Change[];
-  readonly warnings: readonly ConfigProblem[];
+  readonly effective: Services;
+  readonly placed: Services;
+  readonly drains: Drains;
+  readonly health: PreparedHealth;
+  readonly affected: readonly AffectedServer[];
+  readonly result: ReloadResult;
 }
 
-/** The running configuration, and the way to another one. */
+/** The running configuration. */
 export class RunningConfig {
-  readonly #context: ApplyContext;
+  readonly context: ApplyContext;
+  readonly health: HealthManager;
+  readonly #options: RunningOptions;
+  readonly #load: (file: string) => Promise<ConfigResult>;
+  readonly #now: () => number;
+  readonly #drains: DrainKeeper;
   #config: Config;
   #loadedAt = new Date();
+  /** The services as health wants them. */
+  #effective: Services;
+  /** What is in the tables on the file's behalf: these, and what drains. */
+  #placed: Services;
+  /** Services of the file that somebody else has changed since the last reload, by key. */
+  readonly #foreign = new Set<string>();
+  #origin: ChangeOrigin = 'ipvsadm';
   /** Settles when the reload before is done: each compares with what the last one left. */
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(config: Config, context: ApplyContext) {
+  constructor(config: Config, options: RunningOptions) {
+    const { context, log } = options;
     this.#config = config;
-    this.#context = context;
-  }
-
-  get context(): ApplyContext {
-    return this.#context;
+    this.#options = options;
+    this.context = context;
+    this.#load = options.load ?? loadConfig;
+    this.#now = options.now ?? (() => performance.now());
+    const target = { apply: (changes: readonly Change[]) => this.#applyHealth(changes) };
+    this.health = HealthManager.create({ ...options.health, config, log, target });
+    this.#effective = byKey(this.health.effective().services);
+    this.#placed = this.#effective;
+    this.#drains = new DrainKeeper({ control: context.control, log, now: this.#now });
   }
 
   get config(): Config {
@@ -41,13 +94,40 @@ export class RunningConfig {
     return this.#loadedAt;
   }
 
+  /** What drains. */
+  get drains(): DrainKeeper {
+    return this.#drains;
+  }
+
+  /** Who makes the changes of this moment. */
+  get origin(): ChangeOrigin {
+    return this.#origin;
+  }
+
+  /** What is in the tables on the file's behalf. */
+  get placed(): Services {
+    return this.#placed;
+  }
+
+  /** Puts the whole configuration into a control core that has none. */
+  applyAll(): void {
+    const config = this.health.effective();
+    this.#as('start', () => applyConfig(config, this.context));
+  }
+
+  /** What a change of the control core means for the next reload. */
+  noteChange({ kind, service }: ControlChange): void {
+    if (this.#origin !== 'ipvsadm' || kind === 'destination-forgotten') return;
+    const key = serviceText(service as ServiceKey);
+    if (this.#placed.has(key)) this.#foreign.add(key);
+  }
+
   /**
    * What a reload to a file would change; without a file, to the one that runs.
    * @throws ControlError config-invalid with all that is wrong with the file
    */
   async plan(file = this.#config.file): Promise<ReloadResult> {
-    const { changes, warnings } = await this.#compare(file);
-    return { file, changes: changes.map((change) => this.#report(change)), warnings };
+    return this.#plan(await this.#read(file)).result;
   }
 
   /**
@@ -55,15 +135,79 @@ export class RunningConfig {
    * @throws ControlError config-invalid, needs-restart, or not-applied; nothing has changed then
    */
   reload(file?: string): Promise<ReloadResult> {
-    const result = this.#last.then(() => this.#takeOver(file ?? this.#config.file));
+    const result = this.#last.then(async () =>
+      this.#takeOver(await this.#read(file ?? this.#config.file)),
+    );
     this.#last = result.catch(() => undefined);
     return result;
   }
 
-  async #takeOver(file: string): Promise<ReloadResult> {
-    const { config, changes, warnings } = await this.#compare(file);
-    const reports = changes.map((change) => this.#report(change));
-    const fixed = changes.filter(
+  /** Removes what has drained. To be called a few times a second. */
+  tick(): void {
+    const gone = this.#drains.finished();
+    if (gone.length === 0) return;
+    const drains = this.#drains.without(gone);
+    const placed = new Map(this.#placed);
+    for (const key of new Set(gone.map(({ service }) => service))) {
+      placeService(placed, placedService(key, this.#effective, drains), key);
+    }
+    const keys = gone.map(({ service }) => service);
+    const changes = placedChanges(only(this.#placed, keys), only(placed, keys));
+    this.#as('drain', () => applyChanges(changes, this.context, { restores: false }));
+    this.#placed = placed;
+    this.#drains.commit(drains, gone);
+  }
+
+  async #read(file: string): Promise<Extract<ConfigResult, { ok: true }>> {
+    const result = await this.#load(file);
+    if (result.ok) return result;
+    const { length } = result.errors;
+    const message = `${file}: ${length} ${length === 1 ? 'problem' : 'problems'}`;
+    throw new ControlError('config-invalid', message, result.errors);
+  }
+
+  #plan({ config, warnings }: Extract<ConfigResult, { ok: true }>): Plan {
+    const { control } = this.context;
+    const fileChanges = diffConfigs(this.#config, config);
+    const health = this.health.prepare(config);
+    const effective = byKey(health.effective.services);
+    const drains = drainsAfter({
+      drains: this.#drains.all,
+      placed: this.#placed,
+      wanted: byKey(config.services),
+      drainTimeout: config.director.drainTimeout,
+      now: this.#now(),
+    });
+    const placed = new Map(effective);
+    for (const key of drains.keys()) {
+      placeService(placed, placedService(key, effective, drains), key);
+    }
+    const foreign = repairs(only(placed, this.#foreign).values(), control);
+    const tableChanges = placedChanges(this.#placed, placed);
+    const affected = affectedServers(tableChanges, control);
+    const told = [...fileChanges, ...foreign.filter((change) => !isTold(change, fileChanges))];
+    const more = this.#options.warnings?.(config) ?? [];
+    return {
+      config,
+      fileChanges,
+      changes: [...fileChanges.filter(isGlobal), ...tableChanges, ...foreign],
+      effective,
+      placed,
+      drains,
+      health,
+      affected,
+      result: {
+        file: config.file,
+        changes: reportChanges(told, affected),
+        affected,
+        warnings: [...warnings, ...more],
+      },
+    };
+  }
+
+  #takeOver(loaded: Extract<ConfigResult, { ok: true }>): ReloadResult {
+    const plan = this.#plan(loaded);
+    const fixed = plan.fileChanges.filter(
       (change) => change.kind === 'director-changed' && change.needsRestart,
     );
     if (fixed.length > 0) {
@@ -73,29 +217,27 @@ export class RunningConfig {
         `nothing was changed, for a running director: ${keys}`,
       );
     }
-    this.#apply(changes, config);
-    this.#config = config;
+    this.#apply(plan);
+    this.#config = plan.config;
+    this.#effective = plan.effective;
+    this.#placed = plan.placed;
+    this.#foreign.clear();
+    this.#drains.commit(plan.drains);
+    plan.health.commit();
     this.#loadedAt = new Date();
-    return { file, changes: reports, warnings };
-  }
-
-  async #compare(file: string): Promise<Plan> {
-    const result = await loadConfig(file);
-    if (!result.ok) {
-      const message = `${file}: ${result.errors.length} problems`;
-      throw new ControlError('config-invalid', message, result.errors);
-    }
-    const { config, warnings } = result;
-    return { config, changes: diffConfigs(this.#config, config), warnings };
+    return plan.result;
   }
 
   /** Undoes what was done when something cannot be, such as one service too many. */
-  #apply(changes: readonly Change[], config: Config): void {
+  #apply(plan: Plan): void {
+    if (plan.changes.length === 0) return;
     try {
-      applyChanges(changes, this.#context);
+      this.#as('reload', () => applyChanges(plan.changes, this.context));
     } catch (error) {
+      const back = diffConfigs(plan.config, this.#config).filter(isGlobal);
+      const undo = [...back, ...placedChanges(plan.placed, this.#placed)];
       try {
-        applyChanges(diffConfigs(config, this.#config), this.#context);
+        this.#as('reload', () => applyChanges(undo, this.context));
       } catch (undoing) {
         const sentence = `${sentenceOf(error)}; undoing it failed too: ${sentenceOf(undoing)}`;
         throw new ControlError('not-applied', sentence);
@@ -104,25 +246,87 @@ export class RunningConfig {
     }
   }
 
-  #report(change: Change): ChangeReport {
-    const connections = this.#affectedConnections(change);
-    const report = { kind: change.kind, text: describeChange(change) };
-    return connections === 0 ? report : { ...report, connections };
+  /** Each change has the service it belongs to as health wants it now. */
+  #applyHealth(changes: readonly Change[]): void {
+    const effective = new Map(this.#effective);
+    const keys = new Set<string>();
+    for (const change of changes) {
+      if (isGlobal(change) || change.kind === 'service-removed') continue;
+      const service = change.kind === 'service-edited' ? change.after : change.service;
+      effective.set(service.key, service);
+      keys.add(service.key);
+    }
+    const placed = new Map(this.#placed);
+    for (const key of keys) {
+      placeService(placed, placedService(key, effective, this.#drains.all), key);
+    }
+    const before = only(this.#placed, keys);
+    const after = only(placed, keys);
+    try {
+      const wanted = placedChanges(before, after);
+      this.#as('health', () => applyChanges(wanted, this.context, { restores: false }));
+    } catch (error) {
+      const undo = placedChanges(after, before);
+      this.#as('health', () => applyChanges(undo, this.context, { restores: false }));
+      throw error;
+    }
+    this.#effective = effective;
+    this.#placed = placed;
   }
 
-  /** Connections whose destination goes. */
-  #affectedConnections(change: Change): number {
-    const { control } = this.#context;
-    if (change.kind !== 'service-removed' && change.kind !== 'destination-removed') return 0;
-    const key = serviceKeyOf(change.service.listen);
-    if (control.service(key) === undefined) return 0;
-    const all = control.destinations(key);
-    const removed =
-      change.kind === 'service-removed' ? undefined : destinationKeyOf(change.destination);
-    return all
-      .filter(({ key: { address, port } }) => {
-        return removed === undefined || (address === removed.address && port === removed.port);
-      })
-      .reduce((sum, entry) => sum + entry.activeConnections + entry.inactiveConnections, 0);
+  /** Nothing else can happen meanwhile: the control core answers when all is done. */
+  #as(origin: ChangeOrigin, act: () => void): void {
+    const before = this.#origin;
+    this.#origin = origin;
+    try {
+      act();
+    } finally {
+      this.#origin = before;
+    }
   }
+}
+
+type GlobalChange = Extract<Change, { kind: 'director-changed' | 'marks-changed' }>;
+
+function isGlobal(change: Change): change is GlobalChange {
+  return change.kind === 'director-changed' || change.kind === 'marks-changed';
+}
+
+/** Whether the file's own changes speak of the same service or server already. */
+function isTold(change: Change, fileChanges: readonly Change[]): boolean {
+  const word = subjectOf(change);
+  return fileChanges.some((other) => subjectOf(other) === word);
+}
+
+function subjectOf(change: Change): string | undefined {
+  if (isGlobal(change)) return undefined;
+  switch (change.kind) {
+    case 'destination-edited':
+      return `${change.service.key} ${change.after.key}`;
+    case 'destination-added':
+    case 'destination-removed':
+      return `${change.service.key} ${change.destination.key}`;
+    case 'service-edited':
+      return change.after.key;
+    default:
+      return change.service.key;
+  }
+}
+
+function placeService(
+  placed: Map<string, NonNullable<ReturnType<typeof placedService>>>,
+  service: ReturnType<typeof placedService>,
+  key: string,
+): void {
+  if (service === undefined) placed.delete(key);
+  else placed.set(key, service);
+}
+
+function only(services: Services, keys: Iterable<string>): Services {
+  const chosen = new Map<string, NonNullable<ReturnType<typeof placedService>>>();
+  for (const key of keys) {
+    const service = services.get(key);
+    if (service !== undefined) chosen.set(key, service);
+  }
+  return chosen;
 }

@@ -1,9 +1,8 @@
 // `wvs run`: a director from its configuration file to its last signal.
 
 import { ServiceManager } from '../appliance/service-manager.ts';
-import { loadConfig } from '../config/load.ts';
 import { formatProblem, formatWarning } from '../config/problems.ts';
-import { ControlError } from '../control/handlers.ts';
+import { ReloadLoader } from '../config/reload-loader.ts';
 import { createLogger, type Logger } from '../log.ts';
 import { Director } from './director.ts';
 import { sentenceOf } from './start-error.ts';
@@ -23,16 +22,18 @@ export interface RunOptions {
 /** Runs a director until SIGTERM or SIGINT. @returns the exit code */
 export async function runDirector(options: RunOptions): Promise<number> {
   const stderr = options.stderr ?? process.stderr;
-  const result = await loadConfig(options.config);
+  const loader = new ReloadLoader();
+  const result = await loader.load(options.config);
   for (const warning of result.warnings) stderr.write(`${formatWarning(warning)}\n`);
   if (!result.ok) {
     for (const problem of result.errors) stderr.write(`${formatProblem(problem)}\n`);
+    await loader.close();
     return EXIT_FAILURE;
   }
   const log = options.log ?? createLogger();
   const signals = new Signals();
   try {
-    const director = await Director.start(result.config, log);
+    const director = await Director.start(result.config, log, loader);
     await serve(director, signals, log);
     return EXIT_OK;
   } catch (error) {
@@ -50,7 +51,7 @@ async function serve(director: Director, signals: Signals, log: Logger): Promise
   manager.ready(`process ${process.pid}, packets flow`, () => director.isAlive());
   signals.onReload(async () => {
     manager.reloading();
-    await reload(director, log);
+    await director.reloadAndLog();
     manager.reloaded(`process ${process.pid}, packets flow`);
   });
   const signal = await signals.stop;
@@ -58,21 +59,6 @@ async function serve(director: Director, signals: Signals, log: Logger): Promise
   log.info({ event: 'stopping', signal }, `stopping on ${signal}`);
   await director.stop();
   log.info({ event: 'stopped' }, 'stopped');
-}
-
-async function reload(director: Director, log: Logger): Promise<void> {
-  try {
-    await director.reload();
-  } catch (error) {
-    log.error(
-      { event: 'reload-refused', reason: sentenceOf(error) },
-      `the configuration was not taken over: ${sentenceOf(error)}`,
-    );
-    if (!(error instanceof ControlError)) return;
-    for (const problem of error.problems) {
-      log.error({ event: 'config-problem', ...problem }, formatProblem(problem));
-    }
-  }
 }
 
 /** The signals a director listens to, from before it starts, so that none is lost. */

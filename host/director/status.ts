@@ -17,11 +17,9 @@ import type {
   LoadStatus,
   PortStatus,
   ServerStatus,
-  ServiceStatus,
   TrafficStatus,
   WorkerStatus,
 } from '../control/api.ts';
-import type { Control } from '../ipvs/control.ts';
 import type { DestinationEntry, ServiceKey, Statistics } from '../ipvs/types.ts';
 import type { DataPlaneMemory } from '../memory/data-plane-memory.ts';
 import { namedCounters, readWorkerCounters } from '../stats/counter-names.ts';
@@ -62,31 +60,15 @@ export function nonZeroCounters(
   return Object.fromEntries(all.filter(([, value]) => value > 0));
 }
 
-/** Services and their servers; the names are those of the file's services, by key. */
-export function serviceStatuses(
-  control: Control,
-  fileNames: ReadonlyMap<string, string>,
-): ServiceStatus[] {
-  return control.services().map((service) => {
-    const key = serviceText(service.key);
-    return {
-      key,
-      name: fileNames.get(key) ?? key,
-      source: fileNames.has(key) ? 'file' : 'ipvsadm',
-      scheduler: service.scheduler,
-      load: loadOf(service.statistics),
-      servers: control.destinations(service.key).map((entry) => serverStatus(entry)),
-    };
-  });
-}
-
+/** The configuration's words for methods that are not nat. */
 const FORWARDING: ReadonlyMap<number, string> = new Map([
   [FORWARD_DIRECT_ROUTE, 'direct-route'],
   [FORWARD_TUNNEL, 'tunnel'],
   [FORWARD_FULL_NAT, 'full-nat'],
 ]);
 
-function serverStatus(entry: DestinationEntry): ServerStatus {
+/** What the control core knows of a server. */
+export function serverStatus(entry: DestinationEntry): ServerStatus {
   return {
     key: destinationKey(entry.key.address, entry.key.port),
     forwarding: FORWARDING.get(entry.forwarding) ?? 'nat',
@@ -98,7 +80,8 @@ function serverStatus(entry: DestinationEntry): ServerStatus {
   };
 }
 
-function loadOf(statistics: Statistics): LoadStatus {
+/** Statistics as the status shows them. */
+export function loadOf(statistics: Statistics): LoadStatus {
   return {
     connections: Number(statistics.connections),
     connectionsPerSecond: statistics.connectionRate,

@@ -11,15 +11,13 @@ import {
   PROTOCOL_UDP,
   TUNNEL_GUE,
 } from '../../assembly/shared/codes.ts';
-import type { DestinationEntry, ServiceEntry } from '../ipvs/types.ts';
+import type { DestinationWay, ServiceWays } from '../ipvs/control.ts';
+import type { ServiceKey } from '../ipvs/types.ts';
 import type { LocalPool, MarkRule, PortRange, WorldAddress } from '../tables/world.ts';
 
 /** What steering depends on. */
 export interface SteeringInput {
-  readonly services: readonly {
-    readonly service: ServiceEntry;
-    readonly destinations: readonly DestinationEntry[];
-  }[];
+  readonly services: readonly ServiceWays[];
   readonly marks: readonly MarkRule[];
   readonly pool: LocalPool;
   /** The director's own addresses. */
@@ -68,8 +66,8 @@ export function steeringTables(input: SteeringInput): SteeringTables {
 
 /** The replies' source. A destination's port 0 stands for whatever port the client asked for. */
 function realServerEndpoints(
-  { key: service }: ServiceEntry,
-  { key: { address, port } }: DestinationEntry,
+  { key: service }: { readonly key: ServiceKey },
+  { key: { address, port } }: DestinationWay,
 ): SteeredEndpoint[] {
   if ('mark' in service) {
     if (port === 0) return [{ address, protocol: 'any', port: 0 }];
@@ -81,7 +79,7 @@ function realServerEndpoints(
 
 function addTunnel(
   tunnels: Map<string, { address: string; guePort?: number }>,
-  { key: { address }, tunnelType, tunnelPort }: DestinationEntry,
+  { key: { address }, tunnelType, tunnelPort }: DestinationWay,
 ): void {
   const tunnel = tunnelType === TUNNEL_GUE ? { address, guePort: tunnelPort } : { address };
   tunnels.set(`${address} ${tunnel.guePort ?? ''}`, tunnel);

@@ -51,7 +51,12 @@ import {
   serviceName,
 } from './model.ts';
 import type { RawCounts } from './proc.ts';
-import { type DestinationChange, listedDestination, Scheduling } from './scheduling.ts';
+import {
+  type DestinationChange,
+  listedDestination,
+  Scheduling,
+  scheduledDestinations,
+} from './scheduling.ts';
 import { Sysctls } from './sysctls.ts';
 import { ProtocolTimeouts } from './timeouts.ts';
 import { TICK_MS, type TimerPrecision, Timers } from './timers.ts';
@@ -95,6 +100,7 @@ export interface ControlChange {
     | 'destination-added'
     | 'destination-restored'
     | 'destination-edited'
+    | 'destination-draining'
     | 'destination-deleted'
     | 'destination-forgotten'
     | 'local-address-added'
@@ -102,6 +108,27 @@ export interface ControlChange {
   readonly service: ServiceKey;
   readonly destination?: DestinationKey;
   readonly localAddress?: string;
+  /** Of an edit: packets get to the destination in another way. */
+  readonly isRerouted?: boolean;
+}
+
+/** A service with the ways to its destinations. */
+export interface ServiceWays {
+  readonly service: { readonly key: ServiceKey };
+  readonly destinations: readonly DestinationWay[];
+}
+
+/** Where a destination is and how packets get there. */
+export type DestinationWay = Pick<
+  DestinationEntry,
+  'key' | 'forwarding' | 'tunnelType' | 'tunnelPort'
+>;
+
+/** How many connections a destination has. */
+export interface ConnectionCounts {
+  readonly id: number;
+  readonly active: number;
+  readonly inactive: number;
 }
 
 /** What the core works with. */
@@ -488,6 +515,7 @@ export class Control implements IpvsControl {
     destination.lastWeight = options.weight;
     this.#settle(destination, options);
     destination.isListed = true;
+    destination.isDraining = false;
     this.#estimator.start(destination.statistics);
     service.destinations.unshift(destination);
     service.destinationsByName.set(name, destination);
@@ -526,6 +554,7 @@ export class Control implements IpvsControl {
       lastWeight,
       service,
       isListed: false,
+      isDraining: false,
       idleSince: undefined,
       listed: listedDestination({ id, key, address, options, lastWeight }),
     };
@@ -540,9 +569,58 @@ export class Control implements IpvsControl {
     checkDestinationOptions(options);
     const destination = requireDestination(service, resolved);
     if (options.weight !== 0) destination.lastWeight = options.weight;
+    const kind = destination.isDraining ? 'add' : 'update';
+    const isRerouted = !isSameWay(destination.options, options);
+    destination.isDraining = false;
     this.#settle(destination, options);
-    this.#listChanged(service, { kind: 'update', destination, position: 0 });
-    this.#emit('destination-edited', service, destination);
+    this.#listChanged(service, { kind, destination, position: 0 });
+    this.#options.onChange?.({
+      kind: 'destination-edited',
+      service: service.key,
+      destination: destination.key,
+      isRerouted,
+    });
+    this.#commit();
+  }
+
+  /**
+   * Takes a destination away from its scheduler, which a weight of 0 alone does not do: the tables
+   * of sh, dh and mh would go on sending clients there, only to be refused. Listings show the
+   * weight 0; connections and templates go on. An edit of the destination takes this back.
+   */
+  drainDestination(key: ServiceKey, at: DestinationKey): void {
+    const service = this.#requireService(key);
+    const destination = requireDestination(service, resolveDestination(at));
+    if (destination.isDraining) return;
+    const position = scheduledDestinations(service).indexOf(destination);
+    destination.isDraining = true;
+    destination.options = { ...destination.options, weight: 0 };
+    destination.listed = listedDestination(destination);
+    this.#writeDestination(destination);
+    this.#listChanged(service, { kind: 'delete', destination, position });
+    this.#emit('destination-draining', service, destination);
+    this.#commit();
+  }
+
+  /**
+   * Lists a service's destinations as if those of `keys` had been added in this order, and all
+   * others later. Counters, connections and a scheduler's cursor stay with their destinations.
+   */
+  orderDestinations(key: ServiceKey, keys: readonly DestinationKey[]): void {
+    const service = this.#requireService(key);
+    const ranks = new Map(
+      keys.map(({ address, port }, index) => [destinationName(address, port), index]),
+    );
+    const rankOf = ({ key: { address, port } }: Destination) =>
+      ranks.get(destinationName(address, port)) ?? keys.length;
+    const ordered = service.destinations.toSorted((a, b) => rankOf(b) - rankOf(a));
+    if (ordered.every((destination, index) => destination === service.destinations[index])) return;
+    service.destinations.splice(0, ordered.length, ...ordered);
+    const [destination] = scheduledDestinations(service);
+    if (destination !== undefined) {
+      this.#listChanged(service, { kind: 'add', destination, position: 0 });
+    }
+    this.#unwritten.add(service);
     this.#commit();
   }
 
@@ -550,14 +628,16 @@ export class Control implements IpvsControl {
     const service = this.#requireService(key);
     const resolved = resolveDestination(at);
     const destination = requireDestination(service, resolved);
-    const position = service.destinations.indexOf(destination);
-    service.destinations.splice(position, 1);
+    const { isDraining } = destination;
+    const position = scheduledDestinations(service).indexOf(destination);
+    service.destinations.splice(service.destinations.indexOf(destination), 1);
     service.destinationsByName.delete(
       destinationName(destination.key.address, destination.key.port),
     );
     destination.isListed = false;
     this.#states.clearAvailable(destination.id);
-    this.#listChanged(service, { kind: 'delete', destination, position });
+    // The scheduler of a drained one has not known it for long.
+    if (!isDraining) this.#listChanged(service, { kind: 'delete', destination, position });
     this.#discard(destination);
     this.#emit('destination-deleted', service, destination);
     this.#commit();
@@ -670,6 +750,38 @@ export class Control implements IpvsControl {
     return service.destinations.map((destination) => this.#destinationEntry(destination));
   }
 
+  /** Whether there is a service; cheaper than service(), which reads its counters. */
+  hasService(key: ServiceKey): boolean {
+    return this.#services.has(serviceName(resolveService(key).key));
+  }
+
+  /** Whether a service has a destination; the same for destinations(). */
+  hasDestination(key: ServiceKey, { address, port }: DestinationKey): boolean {
+    const service = this.#services.get(serviceName(resolveService(key).key));
+    return service?.destinationsByName.has(destinationName(address, port)) === true;
+  }
+
+  /** Every service with its destinations; cheaper than services() and destinations(). */
+  ways(): ServiceWays[] {
+    return Array.from(this.#services.values(), ({ key, destinations }) => ({
+      service: { key },
+      destinations: destinations.map((destination) => {
+        const { forwarding, tunnelType, tunnelPort } = destination.options;
+        return { key: destination.key, forwarding, tunnelType, tunnelPort };
+      }),
+    }));
+  }
+
+  /** Connections of a destination that are in the table now, undefined without the destination. */
+  connectionCounts(key: ServiceKey, at: DestinationKey): ConnectionCounts | undefined {
+    const service = this.#services.get(serviceName(resolveService(key).key));
+    const { address, port } = resolveDestination(at).key;
+    const destination = service?.destinationsByName.get(destinationName(address, port));
+    if (destination === undefined) return undefined;
+    const { id } = destination;
+    return { id, active: this.#states.active(id), inactive: this.#states.inactive(id) };
+  }
+
   /** The destination of an id, listed or in the trash. */
   destinationById(id: number): DestinationEntry | undefined {
     const destination = this.#destinationsById.get(id);
@@ -751,6 +863,14 @@ function checkDestinationOptions(options: DestinationOptions): void {
   }
 }
 
+function isSameWay(before: DestinationOptions, after: DestinationOptions): boolean {
+  return (
+    before.forwarding === after.forwarding &&
+    before.tunnelType === after.tunnelType &&
+    before.tunnelPort === after.tunnelPort
+  );
+}
+
 function isWhole(value: number, greatest: number): boolean {
   return Number.isInteger(value) && value >= 0 && value <= greatest;
 }
@@ -805,7 +925,7 @@ function serviceRow(service: Service): ServiceRow {
     flags: options.flags | (options.engine === ENGINE_SIP ? SERVICE_ENGINE_SIP : 0),
     persistenceTicks: options.persistenceSeconds * TICKS_PER_SECOND,
     persistenceMask: service.mask,
-    destinations: service.destinations.map((destination) => destination.id),
+    destinations: scheduledDestinations(service).map((destination) => destination.id),
     schedulerTable: service.schedulerTable,
   };
 }

@@ -66,6 +66,8 @@ export interface Destination {
   service: Service;
   /** In its service's list, not in the trash. */
   isListed: boolean;
+  /** Keeps its connections, but is none of those a scheduler chooses from. */
+  isDraining: boolean;
   /** Tick at which the trash first saw it without references. */
   idleSince: number | undefined;
   /** As the scheduler sees it; made anew when it changes. */

@@ -78,10 +78,16 @@ function listChange(
     serviceId: service.id,
     family: service.family,
     flags: service.options.flags,
-    destinations: service.destinations.map((destination) => destination.listed),
+    destinations: scheduledDestinations(service).map((destination) => destination.listed),
     changed: isListChange ? change.destination.listed : undefined,
     position: isListChange ? change.position : 0,
   };
+}
+
+/** The destinations a service's scheduler chooses from. */
+export function scheduledDestinations({ destinations }: Service): readonly Destination[] {
+  const isDrained = destinations.some((destination) => destination.isDraining);
+  return isDrained ? destinations.filter((destination) => !destination.isDraining) : destinations;
 }
 
 /** A destination as schedulers see it. */

@@ -64,6 +64,8 @@ export class LiveBed {
       `  ports: ${ports ?? '[{ name: wan, interface: wan }, { name: lan, interface: lan }]'}`,
       '  connections: 10_000',
       `  control: ${control ?? this.socket}`,
+      // Most tests say themselves when what they have written is taken over.
+      director.includes('watch:') ? '' : '  watch: false',
       director,
       services === '' ? '' : `services:\n${services}`,
     ];

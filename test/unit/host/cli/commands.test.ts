@@ -293,7 +293,7 @@ describe('reload and plan', () => {
     expect(await wvs(['reload', '--socket', socket])).toEqual({
       code: 0,
       stdout:
-        '+ service web\n- server 10.0.0.1:80 of web (7 connections move or end)\n' +
+        '+ service web\n- server 10.0.0.1:80 of web (7 connections)\n' +
         '/etc/wvs.yaml: 2 things changed\n',
       stderr: '',
     });

@@ -25,7 +25,7 @@ test('the same text: nothing', () => {
   expect(changes(BASE)).toEqual([]);
 });
 
-test('comments, order and spelling: nothing', () => {
+test('comments, order of services and spelling: nothing', () => {
   expect(
     changes(`
       # Moved around, so that every position is another one.
@@ -40,10 +40,16 @@ test('comments, order and spelling: nothing', () => {
           forwarding: dr
           scheduler: rr
           servers:
-            - { address: 10.0.0.2 }
             - { address: 10.0.0.1 }
+            - { address: 10.0.0.2 }
     `),
   ).toEqual([]);
+});
+
+test('servers in another order: schedulers go by it', () => {
+  expect(
+    changes(BASE.replace(/( +- \{ address: 10.0.0.1 \}\n)( +- \{ address: 10.0.0.2 \}\n)/, '$2$1')),
+  ).toEqual(['~ service web (tcp 192.0.2.80:80): servers in another order']);
 });
 
 describe('one thing edited', () => {
@@ -114,7 +120,7 @@ test('director: which keys a running one can take over', () => {
       localAddresses: [10.0.0.1]
       sysctl: { drop_entry: 1 }
       timeouts: { tcp: 1m }
-      hz: 250
+      busyPoll: true
   `);
   const found = diffConfigs(before, after);
   expect(
@@ -123,7 +129,7 @@ test('director: which keys a running one can take over', () => {
     ['ports', true],
     ['connections', true],
     ['localAddresses', false],
-    ['hz', true],
+    ['busyPoll', true],
     ['sysctl', false],
     ['timeouts', false],
   ]);

@@ -25,6 +25,7 @@ test('the JSON Schema speaks of every key of the top level, and refuses others',
   expect(Object.keys(schema.$defs).sort()).toEqual([
     'check',
     'director',
+    'drain',
     'forwarding',
     'scheduler',
     'server',

@@ -128,7 +128,7 @@ describe('the director', () => {
     ],
     [
       '{ ports: [{ name: a }], hz: 5 }',
-      '2:39 director.hz [wrong-value] expected a whole number from 10 to 1000, got 5',
+      '2:39 director.hz [wrong-value] expected 100, or nothing: the timers of the data plane have this rate, got 5',
     ],
     [
       '{ ports: [{ name: a }], world: { ports: { a: { mac: 02-00 } } } }',

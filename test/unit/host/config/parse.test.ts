@@ -60,6 +60,8 @@ describe('the example', () => {
       busyPoll: false,
       hz: 100,
       healthMaxInFlight: 1024,
+      drainTimeout: 300_000,
+      watch: true,
       sysctl: expect.objectContaining({ expire_nodest_conn: 1, sync_threshold: '3 50' }),
       timeouts: { tcp: 900_000, tcpfin: 120_000, udp: 300_000 },
       world: undefined,

@@ -6,15 +6,15 @@ import { FORWARD_NAT } from '../../../../assembly/shared/codes.ts';
 import { DESTINATION_STATE_ACTIVE } from '../../../../assembly/shared/layout.ts';
 import { loadConfig } from '../../../../host/config/load.ts';
 import { ControlError } from '../../../../host/control/handlers.ts';
-import { applyConfig } from '../../../../host/director/apply.ts';
 import { RunningConfig } from '../../../../host/director/reload.ts';
 import { serviceText } from '../../../../host/director/status.ts';
 import { Control } from '../../../../host/ipvs/control.ts';
+import { createLogger } from '../../../../host/log.ts';
 import { DataPlaneMemory } from '../../../../host/memory/data-plane-memory.ts';
 import { schedulerByName } from '../../../../host/scheduler/registry.ts';
 import { PublishedTables } from '../../../../host/tables/publish.ts';
 
-const HEAD = 'version: 1\ndirector:\n  ports: [{ name: wan, interface: eth0 }]\n';
+const HEAD = 'version: 1\ndirector:\n  drain: off\n  ports: [{ name: wan, interface: eth0 }]\n';
 const WEB = { family: 4, protocol: 'tcp', address: '192.0.2.80', port: 80 } as const;
 
 let directory: string;
@@ -40,8 +40,8 @@ async function start(text: string, services = 8): Promise<void> {
   memory = DataPlaneMemory.create({ connections: 64, services, destinations: 16 });
   control = new Control({ tables: new PublishedTables(memory), schedulerByName });
   const context = { control, ephemeralPorts: [32768, 60999] as const };
-  applyConfig(result.config, context);
-  running = new RunningConfig(result.config, context);
+  running = new RunningConfig(result.config, { context, log: createLogger({ level: 'silent' }) });
+  running.applyAll();
 }
 
 /** What the control core has, as lines. */

@@ -515,9 +515,12 @@ describe('the director', () => {
   });
 
   test('what #wvs comments say of it', () => {
-    const text = `#wvs director:\n#wvs   ports: [{ name: a, interface: eth3 }]\n#wvs   hz: 500\n${virtualServer()}`;
+    const text = `#wvs director:\n#wvs   ports: [{ name: a, interface: eth3 }]\n#wvs   connections: 5000\n${virtualServer()}`;
     const result = imported(text, { interfaces: undefined });
-    expect(result.config.director).toMatchObject({ hz: 500, ports: [{ interface: 'eth3' }] });
+    expect(result.config.director).toMatchObject({
+      connections: 5000,
+      ports: [{ interface: 'eth3' }],
+    });
     expect(notesOf(result)).toEqual([]);
   });
 
@@ -529,8 +532,8 @@ describe('the director', () => {
     expect(messages('\n#wvs services: []')).toEqual([
       '2: expected `director:` or `marks:` behind #wvs, got `services:`',
     ]);
-    expect(messages('\n#wvs director: { hz: 1 }')).toEqual([
-      '2: director.hz: expected a whole number from 10 to 1000, got 1',
+    expect(messages('\n#wvs director: { connections: 1 }')).toEqual([
+      '2: director.connections: expected a whole number from 1024 to 16777216, got 1',
     ]);
     expect(messages('\n#wvs director: {')).toEqual([expect.stringContaining('not valid YAML')]);
     expect(messages('#wvs 5')).toEqual(['1: expected `director:` or `marks:` behind #wvs']);
