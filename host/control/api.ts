@@ -194,13 +194,15 @@ export interface ExplainRequest {
 }
 
 /**
- * What becomes of a packet: the kernel keeps it, it goes to a server, back to a client, on as any
- * router would send it, to the director's own stack, nowhere, or more must be known of it.
+ * What becomes of a packet: the kernel keeps it, it goes to a server, back to a client, waits until
+ * the client's MAC address is known, goes on as any router would send it, to the director's own
+ * stack, nowhere, or more must be known of it.
  */
 export type ExplainOutcome =
   | 'kernel'
   | 'forward'
   | 'answer'
+  | 'wait'
   | 'route'
   | 'local'
   | 'drop'

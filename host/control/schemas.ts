@@ -195,7 +195,7 @@ export const explainResult = z.object({
   client: z.string(),
   virtual: z.string(),
   steps: z.array(explainStep),
-  outcome: z.enum(['kernel', 'forward', 'answer', 'route', 'local', 'drop', 'depends']),
+  outcome: z.enum(['kernel', 'forward', 'answer', 'wait', 'route', 'local', 'drop', 'depends']),
   verdict: z.string().describe('The outcome as a sentence.'),
   service: z.exactOptional(z.string()),
   server: z.exactOptional(z.string()),

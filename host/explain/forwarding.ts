@@ -27,8 +27,10 @@ import {
   POOL_ADDRESS,
   POOL_SIZE,
   SERVICE_POOL_FIRST,
+  WAITING_MAX,
   WIDE_LOCAL,
   WORKER_EXCEPTION_LINK,
+  WORKER_WAITING_COUNT,
 } from '../../assembly/shared/layout.ts';
 import { addressBytes, formatEndpoint } from '../config/address.ts';
 import { connectionAt } from '../ipvs/connections.ts';
@@ -40,6 +42,9 @@ import { mtuConsequences, tunnelOf } from './mtu.ts';
 import { isLoopback, type Way } from './next-hop.ts';
 import { serviceOf } from './pipeline.ts';
 import type { NewConnection } from './schedule.ts';
+
+/** How long an answer waits for its client's neighbour entry (assembly/neighbour-queue.ts). */
+const WAIT_SECONDS = 3;
 
 /** The connection a packet belongs to: there already, or to be made. */
 type Target = { readonly connection: number } | NewConnection;
@@ -274,6 +279,10 @@ export function forwardOut(inquiry: Inquiry, index: number): Decision {
   const bytes = addressBytes(entry.clientAddress);
   const way = ways.to(bytes);
   const obstacle = noteWay(inquiry, way, bytes);
+  if (obstacle?.reason === DROP_NEIGHBOUR_UNRESOLVED && hasRoomToWait(inquiry)) {
+    const verdict = `it waits up to ${WAIT_SECONDS} s for the client's MAC address`;
+    return { outcome: 'wait', verdict, reason: 0, ...ids };
+  }
   if (obstacle !== undefined) return { ...obstacle, ...ids };
   if (way.kind !== 'neighbour') {
     const verdict = "dropped: the client's address is the director's own";
@@ -282,6 +291,15 @@ export function forwardOut(inquiry: Inquiry, index: number): Decision {
   mtuConsequences(inquiry, { way, destination, isTunnel: false });
   const verdict = `back to the client ${client}, out of port ${way.port} to ${way.mac ?? '?'}`;
   return { outcome: 'answer', verdict, reason: 0, ...ids };
+}
+
+/** Whether some worker can keep an answer until its client is resolved. */
+function hasRoomToWait({ memory }: Inquiry): boolean {
+  for (let worker = 0; worker < memory.map.sizes.workers; worker++) {
+    const count = (memory.worker(worker) + WORKER_WAITING_COUNT) >>> 2;
+    if (memory.u32[count] < WAITING_MAX) return true;
+  }
+  return false;
 }
 
 /** A packet that belongs to no connection, sent on by the router that the director is. */

@@ -14,6 +14,7 @@ import {
   SERVICE_SCHED1,
   SERVICE_SCHED2,
   VERDICT_DROP,
+  VERDICT_HOLD,
   VERDICT_PASS,
   VERDICT_TRANSMIT,
 } from '../../../../assembly/shared/codes.ts';
@@ -51,6 +52,7 @@ const MACS = {
 const OUTCOMES = {
   forward: VERDICT_TRANSMIT,
   answer: VERDICT_TRANSMIT,
+  wait: VERDICT_HOLD,
   route: VERDICT_TRANSMIT,
   local: VERDICT_PASS,
   drop: VERDICT_DROP,
