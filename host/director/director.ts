@@ -405,7 +405,7 @@ export class Director {
         ...workerPackets(this.#memory, report.id),
       })),
       ports: await this.#portStatuses(),
-      services: serviceStatuses(this.#control, this.#running),
+      services: this.#control.live(() => serviceStatuses(this.#control, this.#running)),
       counters: nonZeroCounters(this.#memory, this.#steering?.counters() ?? {}),
     };
   }

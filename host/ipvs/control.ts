@@ -174,6 +174,7 @@ export class Control implements IpvsControl {
   /** Services whose rows are not in the tables yet. */
   readonly #unwritten = new Set<Service>();
   #batchDepth = 0;
+  #showsLiveCounters = false;
   #securesTcp = false;
 
   constructor(options: ControlOptions) {
@@ -711,6 +712,16 @@ export class Control implements IpvsControl {
     this.#estimator.totals.zero();
   }
 
+  /** What is listed inside has the counters of this moment, not those of the last estimation. */
+  live<Result>(list: () => Result): Result {
+    this.#showsLiveCounters = true;
+    try {
+      return list();
+    } finally {
+      this.#showsLiveCounters = false;
+    }
+  }
+
   totals(): Statistics {
     return this.#estimator.totals.read();
   }
@@ -731,18 +742,18 @@ export class Control implements IpvsControl {
   services(): readonly ServiceEntry[] {
     const newestFirst = [...this.#services.values()].reverse();
     newestFirst.sort((a, b) => bucketOf(a) - bucketOf(b));
-    return newestFirst.map(serviceEntry);
+    return newestFirst.map((service) => serviceEntry(service, this.#showsLiveCounters));
   }
 
   service(key: ServiceKey): ServiceEntry | undefined {
     const service = this.#services.get(serviceName(resolveService(key).key));
-    return service && serviceEntry(service);
+    return service && serviceEntry(service, this.#showsLiveCounters);
   }
 
   /** The service of an id, for those who read the data plane's records. */
   serviceById(id: number): ServiceEntry | undefined {
     const service = this.#servicesById.get(id);
-    return service && serviceEntry(service);
+    return service && serviceEntry(service, this.#showsLiveCounters);
   }
 
   destinations(key: ServiceKey): readonly DestinationEntry[] {
@@ -801,7 +812,7 @@ export class Control implements IpvsControl {
       activeConnections: this.#states.active(id),
       inactiveConnections: this.#states.inactive(id),
       persistentConnections: this.#states.persistent(id),
-      statistics: statistics.read(),
+      statistics: statistics.read(this.#showsLiveCounters),
     };
   }
 
@@ -902,13 +913,13 @@ function bucketOf(service: Service): number {
   return (service.protocol ^ fold ^ (service.port >>> 8) ^ service.port) & (SERVICE_BUCKETS - 1);
 }
 
-function serviceEntry(service: Service): ServiceEntry {
+function serviceEntry(service: Service, isLive: boolean): ServiceEntry {
   return {
     ...service.options,
     key: service.key,
     id: service.id,
     destinationCount: service.destinations.length,
-    statistics: service.statistics.read(),
+    statistics: service.statistics.read(isLive),
   };
 }
 

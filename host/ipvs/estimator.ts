@@ -86,14 +86,18 @@ export class StatisticsRecord {
     }
   }
 
-  /** What a listing shows. */
-  read(): Statistics {
+  /**
+   * What a listing shows.
+   * @param isLive counters of this moment; rates are always those of the last estimation
+   */
+  read(isLive = false): Statistics {
+    const count = (field: number) => (isLive ? this.#liveCount(field) : this.#count(field));
     return {
-      connections: this.#count(0),
-      inPackets: this.#count(1),
-      outPackets: this.#count(2),
-      inBytes: this.#count(3),
-      outBytes: this.#count(4),
+      connections: count(0),
+      inPackets: count(1),
+      outPackets: count(2),
+      inBytes: count(3),
+      outBytes: count(4),
       connectionRate: this.#rate(0),
       inPacketRate: this.#rate(1),
       outPacketRate: this.#rate(2),
@@ -105,6 +109,12 @@ export class StatisticsRecord {
   #count(field: number): bigint {
     const at = field * NUMBERS_PER_FIELD;
     return BigInt(this.#numbers[at + CURRENT] - this.#numbers[at + ZERO]);
+  }
+
+  #liveCount(field: number): bigint {
+    const at = field * NUMBERS_PER_FIELD;
+    const current = this.#sum(field) - this.#numbers[at + BASE];
+    return BigInt(current - this.#numbers[at + ZERO]);
   }
 
   /** Rounded as ip_vs_read_estimator() does: half a unit, less one, is added. */

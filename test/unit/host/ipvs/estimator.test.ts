@@ -51,6 +51,16 @@ describe('an estimator', () => {
     expect(record.read().connections).toBe(48n);
   });
 
+  it('read live: counters of this moment, less what was zeroed; rates as estimated', () => {
+    const record = startDestination(1);
+    count(0, 1, STATS_IN_PACKETS, 4n);
+    estimator.estimate();
+    record.zero();
+    count(1, 1, STATS_IN_PACKETS, 3n);
+    expect(record.read().inPackets).toBe(0n);
+    expect(record.read(true)).toEqual({ ...record.read(), inPackets: 3n });
+  });
+
   it('stopped: keeps its sums; started again: catches up', () => {
     const record = startDestination(1);
     count(0, 1, STATS_IN_PACKETS, 4n);
