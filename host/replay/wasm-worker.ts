@@ -2,10 +2,10 @@
 // port and one more for the frames that the data plane leaves to the director's own stack.
 
 import {
-  WORKER_EXCEPTION_LINK,
-  WORKER_IDENTIFICATION,
   LINK_FLAGS,
   LINK_FROM_HOST,
+  WORKER_EXCEPTION_LINK,
+  WORKER_IDENTIFICATION,
   WORKER_LINK_COUNT,
   WORKER_PORT_LINKS,
   WORKER_SEEN_GENERATION,
