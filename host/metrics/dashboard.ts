@@ -60,7 +60,7 @@ const ROWS: readonly Row[] = [
       {
         title: 'Servers down',
         kind: 'stat',
-        queries: [[`sum(wvs_service_servers{${AT}, health="down"})`, '']],
+        queries: [[`sum(wvs_service_servers{${AT}, health="down"}) or vector(0)`, '']],
       },
     ],
   },

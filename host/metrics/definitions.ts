@@ -307,7 +307,9 @@ const SERVICES: readonly MetricDefinition[] = [
     (snapshot, take) => {
       for (const [label, { servers }] of shownServices(snapshot)) {
         for (const health of HEALTH_STATES) {
-          take(servers.filter((server) => server.health === health).length, label, health);
+          const count = servers.filter((server) => server.health === health).length;
+          // States that no server is in would make five times as many series.
+          if (count > 0) take(count, label, health);
         }
       }
     },
