@@ -73,8 +73,8 @@ export function openApiDocument(): object {
       title: 'WVS control socket',
       version: '1',
       description:
-        'HTTP with JSON over the UNIX socket of a director (default /run/wvs/wvs.sock), which only ' +
-        'its owner may open. Everything that the commands of wvs do goes through here. Durations ' +
+        'HTTP with JSON over the UNIX socket of a director (default /run/wvs/wvs.sock), which ' +
+        'only its owner may open. Everything that the commands of wvs do goes through here. Durations ' +
         'are in seconds.',
     },
     servers: [{ url: 'http://localhost', description: 'curl --unix-socket /run/wvs/wvs.sock ...' }],

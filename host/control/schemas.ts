@@ -63,7 +63,7 @@ export const procRequest = z.strictObject({
   file: z.enum(PROC_FILES).describe('Name of a file of /proc/net.'),
 }) satisfies z.ZodType<ProcRequest>;
 
-// --- answers: what is not named may come with a later version -------------------------------------
+// --- answers: what is not named may come with a later version ------------------------------------
 
 const count = z.number().min(0);
 

@@ -1,6 +1,7 @@
-// Finding connections as the data plane does (assembly/connection-table.ts), from a thread that is no
-// worker: nothing keeps an entry from being used again while it is looked at. So every entry's own
-// chain is checked before its link is followed, and whoever found himself elsewhere starts again.
+// Finding connections as the data plane does (assembly/connection-table.ts), from a thread that is
+// no worker: nothing keeps an entry from being used again while it is looked at. So every entry's
+// own chain is checked before its link is followed, and whoever found himself elsewhere starts
+// again.
 
 import { FORWARD_FULL_NAT, FORWARD_NAT } from '../../assembly/shared/codes.ts';
 import {

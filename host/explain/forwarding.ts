@@ -239,7 +239,7 @@ function noteWay({ note }: Inquiry, way: Way, bytes: Uint8Array): Decision | und
     ...(mac !== undefined && { mac }),
   });
   if (state !== 'reachable') {
-    const verdict = `dropped: ${neighbour} on port ${port} does not answer (${state}); it is asked for`;
+    const verdict = `dropped: ${neighbour} on port ${port} does not answer (${state}); asked again`;
     return { outcome: 'drop', verdict, reason: DROP_NEIGHBOUR_UNRESOLVED, ...none };
   }
   return undefined;

@@ -1,5 +1,6 @@
-// What the MTU of the way means for packets that are larger than the one asked about: which are cut,
-// which are refused, and with what the sender is told. assembly/hops.ts, assembly/forward/tunnel.ts.
+// What the MTU of the way means for packets that are larger than the one asked about: which are
+// cut, which are refused, and with what the sender is told. assembly/hops.ts,
+// assembly/forward/tunnel.ts.
 
 import {
   TUNNEL_CHECKSUM,

@@ -1,5 +1,6 @@
-// The way of a packet to an address: route, gateway or neighbour, MAC address, port, MTU. The twin, in
-// reading, of resolve() in assembly/route.ts: nobody is asked for a neighbour that is not known.
+// The way of a packet to an address: route, gateway or neighbour, MAC address, port, MTU. The
+// twin, in reading, of resolve() in assembly/route.ts: nobody is asked for a neighbour that is not
+// known.
 
 import {
   NEXT_HOP_ADDRESS,

@@ -234,8 +234,8 @@ function usableDestination(inquiry: Inquiry, template: number): number {
 }
 
 /**
- * Templates are found by protocol, masked client, virtual address and port; by address alone for FTP
- * and for services of any port; by the mark for services by mark.
+ * Templates are found by protocol, masked client, virtual address and port; by address alone for
+ * FTP and for services of any port; by the mark for services by mark.
  */
 function templateKey({ memory, published, question }: Inquiry, service: number): TemplateKey {
   const { family, source, destination, protocolNumber } = question;

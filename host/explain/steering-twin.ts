@@ -1,6 +1,6 @@
-// What the steering program does with a whole TCP, UDP or SCTP packet, from the tables it was given:
-// decide_whole() of host/af-xdp-socket/bpf/steering.bpf.c. The program itself is not asked, because
-// asking it counts.
+// What the steering program does with a whole TCP, UDP or SCTP packet, from the tables it was
+// given: decide_whole() of host/af-xdp-socket/bpf/steering.bpf.c. The program itself is not asked,
+// because asking it counts.
 
 import type {
   Address,

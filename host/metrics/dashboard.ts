@@ -1,5 +1,5 @@
-// The Grafana dashboard that ships with the product, made from a short description of its panels. Run
-// as a program, `node dist/host/metrics/dashboard.js FILE`, this writes it.
+// The Grafana dashboard that ships with the product, made from a short description of its panels.
+// Run as a program, `node dist/host/metrics/dashboard.js FILE`, this writes it.
 
 import { writeFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';

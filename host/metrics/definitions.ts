@@ -1,5 +1,5 @@
-// Every metric, once: name, type, labels, what it means, and where its values come from. The registry
-// is filled from this table, docs, dashboard and alerts are tested against it.
+// Every metric, once: name, type, labels, what it means, and where its values come from. The
+// registry is filled from this table, docs, dashboard and alerts are tested against it.
 //
 // Labels are bounded by what is configured: workers, ports, services, servers, and fixed lists of
 // reasons and outcomes. Nothing that a packet says becomes a label.
@@ -250,7 +250,7 @@ const LOADS: readonly (readonly [suffix: string, help: string, (load: LoadStatus
   ['outgoing_bytes_total', 'Bytes to clients (nat, full-nat)', ({ outgoing }) => outgoing.bytes],
 ];
 
-/** Services with what they are called in labels: by name, or where two share one, by key as well. */
+/** Services with what labels call them: the name, and where two share one, the key as well. */
 function* shownServices({ status }: Snapshot): Generator<readonly [string, ServiceStatus]> {
   const times = new Map<string, number>();
   for (const { name } of status.services) times.set(name, (times.get(name) ?? 0) + 1);

@@ -1,5 +1,5 @@
-// The metrics listener of a running director: where the configuration says, and after a reload where
-// the new one says. Counts the reloads, too, for nobody else remembers them.
+// The metrics listener of a running director: where the configuration says, and after a reload
+// where the new one says. Counts the reloads, too, for nobody else remembers them.
 
 import { formatEndpoint } from '../config/address.ts';
 import type { EndpointConfig } from '../config/types.ts';

@@ -1,5 +1,5 @@
-// A frame of `wvs top` as lines of text: pure. Lines are never longer than the screen is wide; what does
-// not fit below is scrolled. Colours are added last, to text that already has its width.
+// A frame of `wvs top` as lines of text: pure. Lines are never longer than the screen is wide;
+// what does not fit below is scrolled. Colours are added last, to text that already has its width.
 
 import { formatAge, formatCount, formatShort } from '../cli/table.ts';
 import type { Order, ServerRow, ServiceRow, TopModel, WorkerRow } from './model.ts';

@@ -1,5 +1,5 @@
-// The terminal that `wvs top` draws on: its alternate screen, without cursor and echo, and given back
-// as it was however the program ends.
+// The terminal that `wvs top` draws on: its alternate screen, without cursor and echo, and given
+// back as it was however the program ends.
 
 import type { ReadStream, WriteStream } from 'node:tty';
 

@@ -1,5 +1,5 @@
-// What an operator sees of a running director: status, top, metrics, explain, /proc texts, the control
-// socket's own description. Against real traffic, in network namespaces.
+// What an operator sees of a running director: status, top, metrics, explain, /proc texts, the
+// control socket's own description. Against real traffic, in network namespaces.
 
 import { spawnSync } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -158,7 +158,7 @@ describe.skipIf(reason !== undefined)(
       bed.write({ director: director(METRICS), services: services() });
       expect(bed.wvs('reload').code).toBe(0);
       // Two that were asked for; the director may have seen the file change by itself, too.
-    expect(value('wvs_config_reloads_total', '{result="taken"}')).toBeGreaterThanOrEqual(2);
+      expect(value('wvs_config_reloads_total', '{result="taken"}')).toBeGreaterThanOrEqual(2);
     });
 
     test('proc: the texts of /proc/net', () => {

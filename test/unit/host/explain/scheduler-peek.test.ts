@@ -1,5 +1,5 @@
-// A look at what a scheduler would choose, against the choice itself: for every scheduler, beds that
-// change at random. The look comes first and must leave the memory as it was.
+// A look at what a scheduler would choose, against the choice itself: for every scheduler, beds
+// that change at random. The look comes first and must leave the memory as it was.
 
 import { describe, expect, test } from 'vitest';
 import { parseQuestion } from '../../../../host/explain/question.ts';

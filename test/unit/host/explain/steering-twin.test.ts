@@ -1,4 +1,5 @@
-// What explain says of the steering program, against the program itself: random tables, random packets.
+// What explain says of the steering program, against the program itself: random tables, random
+// packets.
 
 import type { SteeringTables } from 'af-xdp-socket';
 import { beforeAll, expect, test } from 'vitest';

@@ -1,6 +1,6 @@
-// wvs explain against the data plane itself: a director under a virtual clock, with random services,
-// settings and connections. Each packet is explained first and sent then; what becomes of it must be
-// what was said. And explaining must not change a byte of the director's memory.
+// wvs explain against the data plane itself: a director under a virtual clock, with random
+// services, settings and connections. Each packet is explained first and sent then; what becomes
+// of it must be what was said. And explaining must not change a byte of the director's memory.
 
 import { createHash } from 'node:crypto';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -87,7 +87,7 @@ function mac(text: string): Uint8Array {
   return Uint8Array.from(text.split(':'), (byte) => Number.parseInt(byte, 16));
 }
 
-/** A network of both families with a gateway, a neighbour that is missing and a route that refuses. */
+/** A network of both families: a gateway, a neighbour that is missing, a route that refuses. */
 function createNetwork(): Network {
   const network = new Network();
   const wan = network.addLink('wan', mac(MACS.wan));

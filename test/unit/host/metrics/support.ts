@@ -1,4 +1,4 @@
-/** A snapshot for tests: the status of test/unit/host/control/support.ts, with numbers beside it. */
+/** A snapshot for tests: the status of ../control/support.ts, with numbers beside it. */
 
 import { COUNTERS_END, DROP_NO_ROUTE } from '../../../../assembly/shared/counters.ts';
 import type { Snapshot } from '../../../../host/metrics/definitions.ts';
