@@ -13,6 +13,7 @@ import {
   WORKER_BUSY_TURNS,
   WORKER_WHEEL_CLOCK,
 } from './shared/layout.ts';
+import { adoptCapture } from './capture-tap.ts';
 import { runTimersUntil } from './connection.ts';
 import { passBoundary } from './connection-table.ts';
 import { expireFragments } from './fragment-input.ts';
@@ -39,6 +40,7 @@ export function initialise(id: u32): bool {
 function begin(tick: u32, milliseconds: u32): void {
   atomic.store<u32>(worker + WORKER_ONLINE, 1);
   adopt();
+  adoptCapture();
   setClock(tick);
   store<u32>(worker, tick, WORKER_TICK);
   store<u32>(worker, milliseconds, WORKER_MILLISECONDS);

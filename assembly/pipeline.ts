@@ -90,6 +90,7 @@ import {
   TCP_TIME_WAIT,
 } from './shared/codes.ts';
 import { BURST_MAX } from './shared/limits.ts';
+import { beginCapture, capturing, endCapture, resumeCapture } from './capture-tap.ts';
 import { expireNow, finishOnePacket, restartTimer } from './connection.ts';
 import { DIRECTION_IN, DIRECTION_OUT, stepState, touch } from './connection-state.ts';
 import {
@@ -177,7 +178,9 @@ function retryWaiting(): void {
   const packets = takeWaiting(record(0));
   for (let i: u32 = 0; i < packets; i++) {
     prepare(record(i));
+    if (capturing) resumeCapture();
     decide(record(i));
+    if (capturing) endCapture(record(i));
   }
 }
 
@@ -203,11 +206,25 @@ function runLink(linkAt: usize): u32 {
   countMany(COUNTER_RECEIVED, packets);
   touchEntries(packets);
   const isHost = (load<u8>(linkAt, LINK_FLAGS) & <u8>LINK_FROM_HOST) != 0;
+  if (capturing) {
+    runCaptured(packets, isHost);
+    return packets;
+  }
   for (let i: u32 = 0; i < packets; i++) {
     if (isHost) handleOwn(record(i));
     else handle(record(i));
   }
   return packets;
+}
+
+/** The last step of runLink() while somebody captures. */
+function runCaptured(packets: u32, isHost: bool): void {
+  for (let i: u32 = 0; i < packets; i++) {
+    beginCapture(record(i));
+    if (isHost) handleOwn(record(i));
+    else handle(record(i));
+    endCapture(record(i));
+  }
 }
 
 /** Touches the first line of each frame, which holds the headers, so that these misses overlap too. */

@@ -28,6 +28,7 @@ import {
   WORKER_PORT_LINKS,
 } from './shared/layout.ts';
 import { VERDICT_DROP, VERDICT_PASS, VERDICT_TRANSMIT } from './shared/codes.ts';
+import { capturing, noteSent } from './capture-tap.ts';
 import { count } from './counters.ts';
 import { cutAndSend } from './fragment-output.ts';
 import { nextHop, port, worker } from './instance.ts';
@@ -89,6 +90,7 @@ export function sendFrame(network: usize, length: u32, family: u32, hop: u32): b
     freeFrame(network);
     return false;
   }
+  if (capturing) noteSent(frame, length + ETHERNET_SIZE, portIndex);
   return true;
 }
 

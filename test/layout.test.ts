@@ -34,6 +34,7 @@ function regionsOf(map: MemoryMap): [name: string, start: number, bytes: number]
     ['rings', regions.rings, sizes.workers * sizes.links * map.linkRingBytes],
     ['freeFrames', regions.freeFrames, sizes.workers * sizes.framesPerWorker * 4],
     ['frames', regions.frames, sizes.workers * sizes.framesPerWorker * FRAME_SIZE],
+    ['capture', regions.capture, sizes.workers * layout.CAPTURE_REGION_SIZE],
   ];
 }
 
@@ -48,6 +49,7 @@ describe('the map of linear memory', () => {
       {
         "bank0": 331776,
         "bank1": 23707648,
+        "capture": 261869568,
         "chains": 89030656,
         "cold": 157229056,
         "counters": 56520832,
@@ -57,7 +59,7 @@ describe('the map of linear memory', () => {
         "hot": 93224960,
         "locality": 68057408,
         "nextHops": 65960256,
-        "pages": 3996,
+        "pages": 4012,
         "rings": 253235200,
         "serviceState": 47083520,
         "side": 72251712,

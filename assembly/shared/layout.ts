@@ -45,6 +45,7 @@ export const CONTROL_REGION_WIDE: u32 = CONTROL + 112;
 export const CONTROL_REGION_RINGS: u32 = CONTROL + 116;
 export const CONTROL_REGION_FRAMES: u32 = CONTROL + 120;
 /** Offsets inside a bank (both banks have the same shape). */
+export const CONTROL_REGION_CAPTURE: u32 = CONTROL + 124;
 export const CONTROL_BANK_SERVICE_INDEX: u32 = CONTROL + 128;
 export const CONTROL_BANK_SERVICES: u32 = CONTROL + 132;
 export const CONTROL_BANK_DESTINATIONS: u32 = CONTROL + 136;
@@ -101,6 +102,13 @@ export const CONTROL_SIDE_FREE: u32 = CONTROL + 300;
 export const CONTROL_NO_CLIENT_PORT: u32 = CONTROL + 304;
 /** Raised by the host whenever it has set a next hop: packets that wait for one are tried again. */
 export const CONTROL_NEIGHBOUR_GENERATION: u32 = CONTROL + 312;
+/** Not 0: packets are copied into the workers' capture rings. The words below say which. */
+export const CONTROL_CAPTURE: u32 = CONTROL + 316;
+/** Service id, 0 for packets of all services and of none; CAPTURE_IN and CAPTURE_OUT bits. */
+export const CONTROL_CAPTURE_SERVICE: u32 = CONTROL + 2432;
+export const CONTROL_CAPTURE_DIRECTIONS: u32 = CONTROL + 2436;
+/** Bytes kept of each frame. */
+export const CONTROL_CAPTURE_SNAP_LENGTH: u32 = CONTROL + 2440;
 /** Work the host asks worker 0 for, REQUEST_* bits; the worker clears them when it is done. */
 export const CONTROL_REQUESTS: u32 = CONTROL + 308;
 /** Expire the connections of destinations that are not available (expire_nodest_conn). */
@@ -661,3 +669,45 @@ export const LOCALITY_POOL_LOCK: u32 = 4;
 export const LOCALITY_POOL_FREE: u32 = 8;
 export const LOCALITY_POOL_USED: u32 = 12;
 export const LOCALITY_POOL_REFUSED: u32 = 16;
+
+// ---------------------------------------------------------------------------------------------
+// Capture
+
+/**
+ * Capture ring of a worker: counters in its first line, then CAPTURE_SLOTS slots. The worker fills
+ * slot HEAD % CAPTURE_SLOTS and on, and then raises HEAD; the host reads up to HEAD and raises TAIL.
+ */
+export const CAPTURE_HEAD: u32 = 0;
+/** Packets that found too few slots. */
+export const CAPTURE_LOST: u32 = 4;
+export const CAPTURE_TAIL: u32 = 64;
+export const CAPTURE_SLOTS_AT: u32 = 128;
+export const CAPTURE_SLOTS: u32 = 511;
+
+/** Slot: a record, then the frame's first bytes. */
+export const CAPTURE_LENGTH: u32 = 0;
+export const CAPTURE_ORIGINAL_LENGTH: u32 = 4;
+/** Milliseconds since the director's start, of the turn. */
+export const CAPTURE_MILLISECONDS: u32 = 8;
+/** The same for a packet as it came and for what left because of it; per worker. */
+export const CAPTURE_PACKET: u32 = 12;
+export const CAPTURE_KIND: u32 = 16; // u8
+export const CAPTURE_PORT: u32 = 17; // u8
+export const CAPTURE_VERDICT: u32 = 18; // u8
+export const CAPTURE_REASON: u32 = 19; // u8, of a drop
+export const CAPTURE_SERVICE: u32 = 20;
+export const CAPTURE_DESTINATION: u32 = 24;
+export const CAPTURE_CONNECTION: u32 = 28;
+export const CAPTURE_DIRECTION: u32 = 32;
+export const CAPTURE_DATA: u32 = 64;
+export const CAPTURE_SLOT_SIZE: u32 = 2048;
+export const CAPTURE_DATA_MAX: u32 = CAPTURE_SLOT_SIZE - CAPTURE_DATA;
+/** Whole pages. */
+export const CAPTURE_REGION_SIZE: u32 = 512 * 2048;
+
+/** CAPTURE_KIND: as it came in, or as it left. */
+export const CAPTURE_KIND_CAME: u32 = 0;
+export const CAPTURE_KIND_SENT: u32 = 1;
+/** CAPTURE_DIRECTION: from the client, or to it. */
+export const CAPTURE_IN: u32 = 1;
+export const CAPTURE_OUT: u32 = 2;

@@ -5,6 +5,7 @@
 
 import {
   BANK_GENERATION,
+  CAPTURE_REGION_SIZE,
   CONNECTION_COLD_SIZE,
   CONNECTION_HOT_SIZE,
   CONNECTION_WIDE_SIZE,
@@ -31,6 +32,7 @@ import {
   CONTROL_PAGES,
   CONTROL_REGION_BANK0,
   CONTROL_REGION_BANK1,
+  CONTROL_REGION_CAPTURE,
   CONTROL_REGION_CHAINS,
   CONTROL_REGION_COLD,
   CONTROL_REGION_COUNTERS,
@@ -335,6 +337,11 @@ export class DataPlaneMemory {
     return this.map.regions.frames + worker * this.map.sizes.framesPerWorker * FRAME_SIZE;
   }
 
+  /** Start of a worker's capture ring. */
+  capture(worker: number): number {
+    return this.map.regions.capture + worker * CAPTURE_REGION_SIZE;
+  }
+
   /** Start of a link's record in its worker's block. */
   link(worker: number, link: number): number {
     return this.worker(worker) + WORKER_LINKS + link * LINK_SIZE;
@@ -383,6 +390,7 @@ function controlWords(map: MemoryMap): [number, number][] {
     [CONTROL_REGION_WIDE, regions.wide],
     [CONTROL_REGION_RINGS, regions.rings],
     [CONTROL_REGION_FRAMES, regions.frames],
+    [CONTROL_REGION_CAPTURE, regions.capture],
     [CONTROL_BANK_SERVICE_INDEX, bank.serviceIndex],
     [CONTROL_BANK_SERVICES, bank.services],
     [CONTROL_BANK_DESTINATIONS, bank.destinations],

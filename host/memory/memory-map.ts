@@ -4,6 +4,7 @@
 
 import {
   BANK_HEADER_SIZE,
+  CAPTURE_REGION_SIZE,
   CHAIN_HEAD_SIZE,
   CONNECTION_COLD_SIZE,
   CONNECTION_HOT_SIZE,
@@ -103,6 +104,8 @@ export interface MemoryRegions {
   /** Stacks of free frames, u32 each, one stack after the other. */
   readonly freeFrames: number;
   readonly frames: number;
+  /** Capture rings, touched only while somebody captures. */
+  readonly capture: number;
 }
 
 /** Byte offsets inside a bank, and the bank's bytes. */
@@ -270,6 +273,7 @@ function planRegions(
     rings: place(sizes.workers * sizes.links * derived.linkRingBytes, PAGE_SIZE),
     freeFrames: place(sizes.workers * sizes.framesPerWorker * 4, PAGE_SIZE),
     frames: place(sizes.workers * sizes.framesPerWorker * FRAME_SIZE, PAGE_SIZE),
+    capture: place(sizes.workers * CAPTURE_REGION_SIZE, PAGE_SIZE),
   };
   return { regions, end: place(0, PAGE_SIZE) };
 }
