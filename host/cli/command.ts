@@ -28,6 +28,8 @@ export interface CommandOptions {
   readonly apply?: boolean;
   readonly config?: string;
   readonly configId?: string;
+  readonly count?: string;
+  readonly direction?: string;
   readonly director?: readonly string[];
   readonly first?: boolean;
   readonly in?: readonly string[];
@@ -38,7 +40,10 @@ export interface CommandOptions {
   readonly once?: boolean;
   readonly out?: string;
   readonly outer?: string;
+  readonly output?: string;
   readonly port?: string;
+  readonly service?: string;
+  readonly snaplen?: string;
   readonly socket?: string;
   readonly sort?: string;
   readonly type?: string;

@@ -149,6 +149,26 @@ export const COMMANDS: readonly CommandDefinition[] = [
     load: async () => (await import('./command-proc.ts')).procCommand,
   },
   {
+    name: 'capture',
+    summary: 'write packets before and after the rewrite, with the decision, for Wireshark',
+    options: [
+      { flags: '--service <name>', description: 'name or key of a service (default: all packets)' },
+      {
+        flags: '--direction <in|out|both>',
+        description: 'from the client, to it, or both (default: both)',
+      },
+      { flags: '--snaplen <bytes>', description: 'bytes kept of each frame (default: all)' },
+      { flags: '--count <number>', description: 'packets to take (default: until Ctrl-C)' },
+      {
+        flags: '-o, --output <file>',
+        description: 'where to write (pcapng); - for standard output',
+        isRequired: true,
+      },
+    ],
+    needsDirector: true,
+    load: async () => (await import('../capture/command-capture.ts')).captureCommand,
+  },
+  {
     name: 'doctor',
     summary: 'look at the machine, the ports and the network, and say what is wrong and what helps',
     options: [
@@ -177,7 +197,10 @@ export const COMMANDS: readonly CommandDefinition[] = [
         description: "nat: the director's address on the server's network",
         isRepeatable: true,
       },
-      { flags: '--type <ipip|gue|gre>', description: 'tunnel: what packets are in (default: ipip)' },
+      {
+        flags: '--type <ipip|gue|gre>',
+        description: 'tunnel: what packets are in (default: ipip)',
+      },
       { flags: '--port <number>', description: 'gue: its UDP port (default: 6080)' },
       {
         flags: '--outer <ipv4|ipv6>',

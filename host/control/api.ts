@@ -17,6 +17,7 @@ export const ROUTES = {
   plan: '/v1/plan',
   explain: '/v1/explain',
   proc: '/v1/proc',
+  capture: '/v1/capture',
   openapi: '/v1/openapi.json',
 } as const;
 
@@ -241,6 +242,49 @@ export interface ProcRequest {
 /** What the kernel's file of that name would contain. */
 export interface ProcResult {
   readonly text: string;
+}
+
+/** `wvs capture`: without a session this begins one; with it, asks for more, or ends it. */
+export interface CaptureRequest {
+  readonly session?: number;
+  readonly stop?: boolean;
+  /** Name or key of a service; default: packets of all services and of none. */
+  readonly service?: string;
+  /** From the client, to it, or both. */
+  readonly direction?: 'in' | 'out' | 'both';
+  /** Bytes kept of each frame. */
+  readonly snapLength?: number;
+}
+
+/** What has come since the last request, after half a second at the latest. */
+export interface CaptureResult {
+  readonly session: number;
+  /** The ports' names, by their numbers. */
+  readonly ports: readonly string[];
+  readonly packets: readonly CapturedPacket[];
+  /** Packets so far that came faster than they could be copied. */
+  readonly lost: number;
+}
+
+/** One frame: a packet as it came, or as it left. */
+export interface CapturedPacket {
+  /** The same for a packet and all that left because of it. */
+  readonly packet: string;
+  readonly kind: 'before' | 'after';
+  /** Seconds since 1970. */
+  readonly time: number;
+  /** Index into `ports`. */
+  readonly port: number;
+  readonly direction: 'in' | 'out';
+  readonly verdict: 'transmit' | 'drop' | 'pass' | 'hold';
+  /** The name of the counter that a drop raised. */
+  readonly reason?: string;
+  readonly service?: string;
+  readonly server?: string;
+  /** Bytes the frame had; `frame` may hold fewer. */
+  readonly length: number;
+  /** Base64. */
+  readonly frame: string;
 }
 
 /** The body of every answer that is not a success. */

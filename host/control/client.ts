@@ -3,6 +3,8 @@
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import type { ConfigProblem } from '../config/types.ts';
 import type {
+  CaptureRequest,
+  CaptureResult,
   DirectorStatus,
   ErrorBody,
   ExplainRequest,
@@ -28,6 +30,7 @@ interface Exchanges {
   plan: { request: ReloadRequest; result: ReloadResult };
   explain: { request: ExplainRequest; result: ExplainResult };
   proc: { request: ProcRequest; result: ProcResult };
+  capture: { request: CaptureRequest; result: CaptureResult };
   openapi: { request: undefined; result: object };
 }
 

@@ -2,6 +2,8 @@
 
 import type { ConfigProblem } from '../config/types.ts';
 import type {
+  CaptureRequest,
+  CaptureResult,
   DirectorStatus,
   ExplainRequest,
   ExplainResult,
@@ -27,6 +29,7 @@ export interface ControlHandlers {
   plan?(request: ReloadRequest): ReloadResult | Promise<ReloadResult>;
   explain?(request: ExplainRequest): ExplainResult | Promise<ExplainResult>;
   proc?(request: ProcRequest): ProcResult | Promise<ProcResult>;
+  capture?(request: CaptureRequest): CaptureResult | Promise<CaptureResult>;
 }
 
 /** The codes with a meaning of their own on this socket, and the HTTP status of each. */

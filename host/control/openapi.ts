@@ -57,6 +57,12 @@ const OPERATIONS: Readonly<Record<Exclude<RouteName, 'openapi'>, Operation>> = {
     result: schemas.procResult,
     failures: REFUSED,
   },
+  capture: {
+    summary: 'Copies of packets before and after they are rewritten, with what was decided.',
+    request: schemas.captureRequest,
+    result: schemas.captureResult,
+    failures: { ...REFUSED, 404: 'No such service, or the capture has ended.' },
+  },
 };
 
 /** The document as an object. */

@@ -1,12 +1,19 @@
 /** What a request over the control socket may contain, as JSON Schema for the server. */
 
 import { z } from 'zod';
-import { explainRequest, ipvsadmRequest, procRequest, reloadRequest } from './schemas.ts';
+import {
+  captureRequest,
+  explainRequest,
+  ipvsadmRequest,
+  procRequest,
+  reloadRequest,
+} from './schemas.ts';
 
 export const ipvsadmRequestSchema = jsonSchema(ipvsadmRequest);
 export const reloadRequestSchema = jsonSchema(reloadRequest);
 export const explainRequestSchema = jsonSchema(explainRequest);
 export const procRequestSchema = jsonSchema(procRequest);
+export const captureRequestSchema = jsonSchema(captureRequest);
 
 /** In the dialect that the server's validator speaks. */
 function jsonSchema(schema: z.ZodType): object {

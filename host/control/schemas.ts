@@ -7,6 +7,9 @@
 import { z } from 'zod';
 import { PROC_FILES } from '../ipvs/proc.ts';
 import type {
+  CapturedPacket,
+  CaptureRequest,
+  CaptureResult,
   ChangeReport,
   ConfigStatus,
   DirectorStatus,
@@ -32,6 +35,8 @@ const ARGUMENTS_MAX = 1_000;
 const ARGUMENT_LENGTH_MAX = 4_096;
 const PATH_LENGTH_MAX = 4_096;
 const ENDPOINT_LENGTH_MAX = 64;
+const SERVICE_LENGTH_MAX = 256;
+const SNAP_LENGTH_MAX = 65_535;
 
 // --- requests: what is not named is refused ------------------------------------------------------
 
@@ -62,6 +67,24 @@ export const explainRequest = z.strictObject({
 export const procRequest = z.strictObject({
   file: z.enum(PROC_FILES).describe('Name of a file of /proc/net.'),
 }) satisfies z.ZodType<ProcRequest>;
+
+export const captureRequest = z.strictObject({
+  session: z
+    .exactOptional(z.int().min(1))
+    .describe(
+      'Of the answer before; without it a capture begins, of which there is one at a time.',
+    ),
+  stop: z.exactOptional(z.boolean()).describe('Ends it; so do five seconds without a request.'),
+  service: z
+    .exactOptional(z.string().max(SERVICE_LENGTH_MAX))
+    .describe('Name or key of a service; default: packets of all services and of none.'),
+  direction: z
+    .exactOptional(z.enum(['in', 'out', 'both']))
+    .describe('From the client, to it, or both (the default).'),
+  snapLength: z
+    .exactOptional(z.int().min(1).max(SNAP_LENGTH_MAX))
+    .describe('Bytes kept of each frame; default: all.'),
+}) satisfies z.ZodType<CaptureRequest>;
 
 // --- answers: what is not named may come with a later version ------------------------------------
 
@@ -203,6 +226,27 @@ export const explainResult = z.object({
 }) satisfies z.ZodType<ExplainResult>;
 
 export const procResult = z.object({ text: z.string() }) satisfies z.ZodType<ProcResult>;
+
+const capturedPacket = z.object({
+  packet: z.string().describe('The same for a packet and all that left because of it.'),
+  kind: z.enum(['before', 'after']),
+  time: z.number().describe('Seconds since 1970.'),
+  port: z.int().describe('Index into `ports`.'),
+  direction: z.enum(['in', 'out']).describe('From the client, or to it.'),
+  verdict: z.enum(['transmit', 'drop', 'pass', 'hold']),
+  reason: z.exactOptional(z.string()).describe('Name of the counter that a drop raised.'),
+  service: z.exactOptional(z.string()),
+  server: z.exactOptional(z.string()),
+  length: z.int().describe('Bytes the frame had; `frame` may hold fewer.'),
+  frame: z.string().describe('Base64.'),
+}) satisfies z.ZodType<CapturedPacket>;
+
+export const captureResult = z.object({
+  session: z.int(),
+  ports: z.array(z.string()).describe("The ports' names, by their numbers."),
+  packets: z.array(capturedPacket),
+  lost: z.int().describe('Packets so far that came faster than they could be copied.'),
+}) satisfies z.ZodType<CaptureResult>;
 
 export const errorBody = z.object({
   error: z.object({

@@ -10,6 +10,7 @@ import { type ErrorBody, ROUTES, type RouteName } from './api.ts';
 import { ControlError, type ControlHandlers } from './handlers.ts';
 import { openApiDocument } from './openapi.ts';
 import {
+  captureRequestSchema,
   explainRequestSchema,
   ipvsadmRequestSchema,
   procRequestSchema,
@@ -109,6 +110,7 @@ function addRoutes(app: FastifyInstance, handlers: ControlHandlers): void {
   post('plan', reloadRequestSchema, handlers.plan?.bind(handlers));
   post('explain', explainRequestSchema, handlers.explain?.bind(handlers));
   post('proc', procRequestSchema, handlers.proc?.bind(handlers));
+  post('capture', captureRequestSchema, handlers.capture?.bind(handlers));
 }
 
 function sendError(reply: FastifyReply, error: ControlError): FastifyReply {

@@ -6,6 +6,7 @@
 
 import { readFileSync } from 'node:fs';
 import type { SteeringTables } from 'af-xdp-socket';
+import { Captures } from '../capture/captures.ts';
 import { readVersion } from '../cli/version.ts';
 import { formatProblem } from '../config/problems.ts';
 import { ReloadLoader } from '../config/reload-loader.ts';
@@ -84,6 +85,7 @@ export class Director {
   readonly #changeLog: ChangeLog;
   readonly #loader: ReloadLoader;
   readonly #explainer: Explainer;
+  readonly #captures: Captures;
   readonly #metrics: MetricsListener;
   #world: KernelWorld | undefined;
   #steering: PortSteering | undefined;
@@ -139,6 +141,13 @@ export class Director {
       status: () => this.status(),
       workers: () => this.#pool?.reports() ?? [],
       steering: () => this.#steering?.counters() ?? {},
+    });
+    this.#captures = new Captures({
+      memory,
+      control: this.#control,
+      names: () => new Map(this.#running.config.services.map(({ key, name }) => [key, name])),
+      ports: this.#ports.map((port) => port.config.name),
+      startedAt: Date.now() - this.#clock(),
     });
     this.#keeper = new NeighbourKeeper({
       nextHops: tables.nextHops,
@@ -211,6 +220,7 @@ export class Director {
         plan: ({ config }) => handle(() => this.#running.plan(config)),
         explain: (request) => handle(() => this.#explainer.explain(request)),
         proc: ({ file }) => handle(() => ({ text: procText(this.#procSource, file) })),
+        capture: (request) => handle(() => this.#captures.handle(request)),
       },
       onError: (error, route) => {
         this.#log.error({ event: 'control-request-failed', route, reason: sentenceOf(error) });
@@ -548,6 +558,7 @@ export class Director {
 
   async #takeDown(): Promise<void> {
     this.#isReady = false;
+    this.#captures.close();
     // Detached first: what comes while the rest closes must not go into rings nobody reads.
     this.#steering?.close();
     for (const close of this.#closers.reverse()) {
