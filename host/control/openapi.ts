@@ -80,8 +80,8 @@ export function openApiDocument(): object {
       version: '1',
       description:
         'HTTP with JSON over the UNIX socket of a director (default /run/wvs/wvs.sock), which ' +
-        'only its owner may open. Everything that the commands of wvs do goes through here. Durations ' +
-        'are in seconds.',
+        'only its owner may open. Everything that the commands of wvs do goes through here. ' +
+        'Durations are in seconds.',
     },
     servers: [{ url: 'http://localhost', description: 'curl --unix-socket /run/wvs/wvs.sock ...' }],
     paths: { ...Object.fromEntries(paths), [ROUTES.openapi]: { get: OWN_OPERATION } },
