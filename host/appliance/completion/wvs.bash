@@ -13,6 +13,12 @@ _wvs() {
     --interface) COMPREPLY=($(compgen -W "$(command ls /sys/class/net)" -- "$current")); return ;;
     --interval) :; return ;;
     --sort) :; return ;;
+    --service) COMPREPLY=($(compgen -W "$(command ls /sys/class/net)" -- "$current")); return ;;
+    --direction) COMPREPLY=($(compgen -W 'in out both' -- "$current")); return ;;
+    --snaplen) :; return ;;
+    --count) :; return ;;
+    -o) COMPREPLY=($(compgen -f -- "$current")); return ;;
+    --output) COMPREPLY=($(compgen -f -- "$current")); return ;;
     --method) :; return ;;
     --vip) :; return ;;
     --director) :; return ;;
@@ -26,7 +32,7 @@ _wvs() {
     elif [[ $word != -* ]]; then command=$word && break; fi
   done
   case $command in
-    '') COMPREPLY=($(compgen -W 'run check plan reload ipvsadm replay import status top explain proc doctor realserver --socket --version --help' -- "$current")); return ;;
+    '') COMPREPLY=($(compgen -W 'run check plan reload ipvsadm replay import status top explain proc capture doctor realserver --socket --version --help' -- "$current")); return ;;
     run) options='--config --help' ;;
     check) options='--config --help' ;;
     plan) options='--config --json --socket --help' ;;
@@ -38,6 +44,7 @@ _wvs() {
     top) options='--once --interval --sort --socket --help' ;;
     explain) options='--first --json --socket --help' ;;
     proc) options='--socket --help' ;;
+    capture) options='--service --direction --snaplen --count -o --output --socket --help' ;;
     doctor) options='--config --json --help' ;;
     realserver) options='--method --vip --director --type --port --outer --interface --apply --undo --help' ;;
   esac
