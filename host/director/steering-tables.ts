@@ -30,6 +30,12 @@ const PROTOCOL_NAMES: ReadonlyMap<number, SteeredProtocol> = new Map([
   [PROTOCOL_SCTP, 'sctp'],
 ]);
 const WITH_PORTS: readonly SteeredProtocol[] = ['tcp', 'udp', 'sctp'];
+/** An FTP service's data connections: from the server's port 20, or to any port it names. */
+const FTP_PORT = 21;
+const FTP_DATA_PORTS: readonly (readonly [number, number])[] = [
+  [20, 20],
+  [1024, 65535],
+];
 
 /** The tables for the steering program. */
 export function steeringTables(input: SteeringInput): SteeringTables {
@@ -37,11 +43,13 @@ export function steeringTables(input: SteeringInput): SteeringTables {
   const realServers = new Map<string, SteeredEndpoint>();
   const tunnels = new Map<string, { address: string; guePort?: number }>();
   const marksInUse = new Set<string>();
+  const ftpData: SteeredMark[] = [];
   let usesFullNat = false;
   for (const { service, destinations } of input.services) {
     const { key } = service;
     if ('mark' in key) marksInUse.add(`${key.family} ${key.mark}`);
     else services.push({ address: key.address, protocol: key.protocol, port: key.port });
+    if (isFtp(key)) ftpData.push(ftpDataConnections(key));
     for (const destination of destinations) {
       const { forwarding } = destination;
       usesFullNat ||= forwarding === FORWARD_FULL_NAT;
@@ -54,9 +62,12 @@ export function steeringTables(input: SteeringInput): SteeringTables {
   }
   return {
     services,
-    marks: input.marks
-      .filter(({ family, mark }) => marksInUse.has(`${family} ${mark}`))
-      .flatMap(steeredMarks),
+    marks: [
+      ...input.marks
+        .filter(({ family, mark }) => marksInUse.has(`${family} ${mark}`))
+        .flatMap(steeredMarks),
+      ...ftpData,
+    ],
     realServers: [...realServers.values()],
     localAddresses: [...new Set(input.addresses.map(({ address }) => address))],
     fullNat: steeredPool(input.pool, usesFullNat),
@@ -73,8 +84,20 @@ function realServerEndpoints(
     if (port === 0) return [{ address, protocol: 'any', port: 0 }];
     return WITH_PORTS.map((protocol) => ({ address, protocol, port }));
   }
-  // A service for every port keeps the client's port, whatever the destination's says.
-  return [{ address, protocol: service.protocol, port: service.port === 0 ? 0 : port }];
+  // A service for every port keeps the client's port, whatever the destination's says, and an FTP
+  // server sends data from the ports that it has named.
+  const isAnyPort = service.port === 0 || isFtp(service);
+  return [{ address, protocol: service.protocol, port: isAnyPort ? 0 : port }];
+}
+
+function isFtp(key: ServiceKey): key is Extract<ServiceKey, { readonly address: string }> {
+  return !('mark' in key) && key.protocol === 'tcp' && key.port === FTP_PORT;
+}
+
+/** What the data plane takes besides the control connection (ip_vs_service_find has the same rule). */
+function ftpDataConnections({ address, family }: { address: string; family: 4 | 6 }): SteeredMark {
+  const destination = `${address}/${family === 4 ? 32 : 128}`;
+  return { destination, protocol: 'tcp', ports: FTP_DATA_PORTS };
 }
 
 function addTunnel(

@@ -501,10 +501,11 @@ describe.each(PROBE_BUILDS)('parse, %s', (name) => {
       expect(parseQuoted([ipv6(), tcp()], 48)).toMatchObject({ ...wanted, ipLength: 48 });
     });
 
-    test('less than 8 bytes of transport: refused by protocol', () => {
-      expect(parseQuoted([ipv4(), tcp()], 27).reason).toBe(counters.DROP_TCP_HEADER_TOO_SHORT);
-      expect(parseQuoted([ipv6(), udp()], 47).reason).toBe(counters.DROP_UDP_HEADER_TOO_SHORT);
-      expect(parseQuoted([ipv4(), icmp()], 27).reason).toBe(counters.DROP_ICMP_TOO_SHORT);
+    test('less than the ports of the transport: refused by protocol', () => {
+      expect(parseQuoted([ipv4(), tcp()], 24).reason).toBe(0);
+      expect(parseQuoted([ipv4(), tcp()], 23).reason).toBe(counters.DROP_TCP_HEADER_TOO_SHORT);
+      expect(parseQuoted([ipv6(), udp()], 43).reason).toBe(counters.DROP_UDP_HEADER_TOO_SHORT);
+      expect(parseQuoted([ipv4(), icmp()], 23).reason).toBe(counters.DROP_ICMP_TOO_SHORT);
     });
 
     test('the IP checksum and the lengths may be what a router left there', () => {
