@@ -5,6 +5,7 @@
  */
 
 import { z } from 'zod';
+import { MARK_RULES_MAX, WORKERS_MAX } from '../../assembly/shared/limits.ts';
 import { type AddressFamily, parseEndpoint } from './address.ts';
 import { checkSchema } from './schema-checks.ts';
 import {
@@ -33,13 +34,12 @@ import {
 export const SERVICES_MAX = 65_536;
 export const SERVERS_PER_SERVICE_MAX = 4_096;
 export const PORTS_MAX = 16;
-export const WORKERS_MAX = 64;
+export const QUEUES_MAX = 64;
 export const CONNECTIONS_MIN = 1_024;
 export const CONNECTIONS_MAX = 16_777_216;
 export const WEIGHT_MAX = 65_535;
 export const THRESHOLD_MAX = 0x7fffffff;
 export const MARK_MAX = 0xffffffff;
-export const MARK_RULES_MAX = 65_536;
 
 /** The schedulers, by ipvsadm's names. */
 export const SCHEDULERS = [
@@ -266,7 +266,7 @@ const markSchema = mapping({
 const portSchema = mapping({
   name: identifier.describe('What the rest of the configuration and the logs call it.'),
   interface: identifier.optional().describe('The network interface. Default: the name.'),
-  queues: integer(1, WORKERS_MAX).optional().describe('Default: as many as the interface has.'),
+  queues: integer(1, QUEUES_MAX).optional().describe('Default: as many as the interface has.'),
   xdp: choice(['auto', 'native', 'generic']).optional().describe('Default auto.'),
   zeroCopy: z
     .union([choice(['auto', 'on', 'off']), z.boolean()], {

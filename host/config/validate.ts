@@ -7,6 +7,7 @@
 
 import type { Problems } from './problems.ts';
 import type { DirectorConfig, MarkRule, ServiceConfig } from './types.ts';
+import { validateMarkRanges } from './validate-marks.ts';
 import { validateService } from './validate-service.ts';
 
 /** A configuration in which parts may be missing because they are wrong in themselves. */
@@ -32,6 +33,7 @@ export function validateAllButServices(config: PartialConfig, problems: Problems
   for (const [index, rule] of config.marks.entries()) {
     if (rule !== undefined) validateMarkRule(rule, index, problems);
   }
+  validateMarkRanges(config.marks, problems);
   findDuplicateServices(config.services, problems);
   findUnusedMarks(config, problems);
 }

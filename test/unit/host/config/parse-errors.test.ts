@@ -93,7 +93,7 @@ describe('the director', () => {
     ],
     [
       '{ ports: [{ name: a }], workers: 0 }',
-      '2:44 director.workers [wrong-value] expected auto or a whole number from 1 to 64, got 0',
+      '2:44 director.workers [wrong-value] expected auto or a whole number from 1 to 32, got 0',
     ],
     [
       '{ ports: [{ name: a }], connections: 1_0 }',

@@ -1,7 +1,9 @@
 /** The rules between keys: each with a configuration that breaks only that one. */
 
+import { STEERING_MARK_RULES_MAX } from 'af-xdp-socket';
 import { describe, expect, test } from 'vitest';
 import { parseConfig } from '../../../../host/config/parse.ts';
+import { MARKED_RANGES_MAX } from '../../../../host/config/validate-marks.ts';
 import { dedent, errorsOf, textWith, warningsOf } from './support.ts';
 
 function errorsIn(text: string): string[] {
@@ -323,6 +325,27 @@ describe('marks', () => {
       '3:52 marks[0].ports [ports-without-protocol] ports need a protocol: add `protocol: tcp`, ' +
         'udp or sctp',
     ]);
+  });
+
+  test('more port ranges for one destination than the steering program can tell apart', () => {
+    const withMarks = (...rules: string[]) => `
+      version: 1
+      director: { ports: [{ name: wan }] }
+      marks:
+        - { mark: 1, destination: 192.0.2.80, protocol: tcp, ports: [1, 3, 5, 7, 9] }
+        ${rules.map((rule) => `- { mark: 1, protocol: tcp, ${rule} }`).join('\n        ')}
+      services: [{ listen: mark 1 }]`;
+    const ranges = (destination: string, ports: string) =>
+      `destination: ${destination}, ports: [${ports}]`;
+    expect(errorsIn(withMarks(ranges('192.0.2.0/24', '11, 13, 15, 16-17')))).toEqual([]);
+    expect(errorsIn(withMarks(ranges('192.0.2.80', '1, 3, 5, 7, 9, 11, 13, 15')))).toEqual([]);
+    expect(errorsIn(withMarks(ranges('192.0.3.80', '11, 13, 15, 17')))).toEqual([]);
+    expect(errorsIn(withMarks(ranges('192.0.2.0/24', '11, 13, 15, 17')))).toEqual([
+      '4:5 marks[0] [too-many-marked-ports] 192.0.2.80/32 has 9 different port ranges in all ' +
+        'rules that concern it, but at most 8 can be told apart: write adjacent ports as ranges, ' +
+        'or use fewer',
+    ]);
+    expect(MARKED_RANGES_MAX).toBe(STEERING_MARK_RULES_MAX);
   });
 
   test('a service on IPv4 with servers on IPv6 is told how to say so', () => {
