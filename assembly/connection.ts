@@ -52,6 +52,7 @@ import {
   DESTINATION_STATE_PERSISTENT,
   DESTINATION_STATE_REFERENCES,
   DESTINATION_UPPER_THRESHOLD,
+  STATE_CONTROLLED,
   STATE_DEAD,
   STATE_DESTINATION_OTHER,
   STATE_EXPIRING,
@@ -304,8 +305,12 @@ export function expireNow(index: u32): void {
  */
 export function addControl(index: u32, controller: u32): void {
   const at = cold(controller) + COLD_CONTROLLED;
-  if (atomic.add<u32>(at, 1) & CONTROL_ENDED) atomic.sub<u32>(at, 1);
-  else store<u32>(cold(index), controller, COLD_CONTROLLER);
+  if (atomic.add<u32>(at, 1) & CONTROL_ENDED) {
+    atomic.sub<u32>(at, 1);
+    return;
+  }
+  store<u32>(cold(index), controller, COLD_CONTROLLER);
+  atomic.or<u32>(hot(index) + CONNECTION_STATE, STATE_CONTROLLED);
 }
 
 /** Marks the template of a connection as assured: it has carried an established one. */

@@ -407,6 +407,8 @@ export const STATE_EXPIRING: u32 = 0x800000;
 export const STATE_DEAD: u32 = 0x1000000;
 /** Also in the chain of its local end (full-nat). */
 export const STATE_HASHED_LOCAL: u32 = 0x2000000;
+/** Under the control of a template or of a control connection: COLD_CONTROLLER need not be read. */
+export const STATE_CONTROLLED: u32 = 0x4000000;
 
 /** Connection, cold half (32 bytes): timers and control. */
 export const COLD_TIMER_NEXT: u32 = 0;
@@ -525,6 +527,8 @@ export const DESCRIPTOR_SIZE: u32 = 16;
 
 /** The burst's packet records, then scratch space, the wheel and the fragment queues. */
 export const WORKER_PACKETS: u32 = 8192;
+/** What the fast path notes of each packet of the burst, then a list of those it still looks for. */
+export const WORKER_BURST: u32 = 8192 + 8192;
 export const WORKER_SCRATCH: u32 = 8192 + 16384;
 export const WORKER_WHEEL: u32 = 8192 + 16384 + 8192;
 export const WORKER_FRAGMENTS: u32 = 8192 + 16384 + 8192 + 4096;

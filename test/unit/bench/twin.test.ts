@@ -4,6 +4,9 @@
 import { readFile } from 'node:fs/promises';
 import { beforeAll, describe, expect, it } from 'vitest';
 import {
+  RING_ROOM,
+  WORKER_LINK_COUNT,
+  WORKER_LINK_COUNT,
   WORKER_PACKETS,
   WORKER_WHEEL,
   WORKER_WHEEL_CLOCK,
@@ -117,6 +120,7 @@ function run(protocol: Transport, direction: Direction): void {
     wasm.forward(wasmEngine(rig.dataPlanes[0]));
     c.forward(twin);
     copyWheelClock(rig.memory, other);
+    copyRoom(rig.memory, other);
     expect(difference(rig.memory, other)).toBeUndefined();
   }
 }
@@ -125,4 +129,12 @@ function run(protocol: Transport, direction: Direction): void {
 function copyWheelClock(from: DataPlaneMemory, to: DataPlaneMemory): void {
   const at = (from.worker(0) + WORKER_WHEEL_CLOCK) >>> 2;
   to.u32[at] = from.u32[at];
+}
+
+/** The twin asks how much room a TX ring has in every turn; the module remembers what it was told. */
+function copyRoom(from: DataPlaneMemory, to: DataPlaneMemory): void {
+  for (let link = 0; link < from.u32[(from.worker(0) + WORKER_LINK_COUNT) >>> 2]; link++) {
+    const at = (from.ring(0, link, 'transmit') + RING_ROOM) >>> 2;
+    to.u32[at] = from.u32[at];
+  }
 }
