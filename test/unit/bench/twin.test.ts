@@ -6,7 +6,6 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import {
   RING_ROOM,
   WORKER_LINK_COUNT,
-  WORKER_LINK_COUNT,
   WORKER_PACKETS,
   WORKER_WHEEL,
   WORKER_WHEEL_CLOCK,
