@@ -67,13 +67,19 @@ const RESTART_KEYS: ReadonlySet<keyof DirectorConfig> = new Set([
 ]);
 
 /** The changes from `before` to `after`, in the order in which they can be made. */
-export function diffConfigs(before: Config, after: Config): Change[] {
+export function diffConfigs(before: Config, after: Config, known?: KnownChanges): Change[] {
   return [
     ...diffDirectors(before.director, after.director),
     ...diffMarks(before.marks, after.marks),
-    ...diffServices(before.services, after.services),
+    ...diffServices(before.services, after.services, known),
   ];
 }
+
+/** Differences found before, by the later version of the service: to compare them again is slow. */
+export type KnownChanges = Map<
+  ServiceConfig,
+  { readonly before: ServiceConfig; readonly changes: readonly Change[] }
+>;
 
 function diffDirectors(before: DirectorConfig, after: DirectorConfig): Change[] {
   // How long services drain is written down with each of them.
@@ -94,17 +100,26 @@ function diffMarks(before: readonly MarkRule[], after: readonly MarkRule[]): Cha
   return isEqual ? [] : [{ kind: 'marks-changed', before, after }];
 }
 
-/** The changes from one list of services to another. */
+/**
+ * The changes from one list of services to another.
+ * @param known is asked before services are compared, and told what was found
+ */
 export function diffServices(
   before: readonly ServiceConfig[],
   after: readonly ServiceConfig[],
+  known?: KnownChanges,
 ): Change[] {
   const old = new Map(before.map((service) => [service.key, service]));
   const kept = new Set(after.map((service) => service.key));
   const removed = before.filter((service) => !kept.has(service.key));
   const edits = after.flatMap((service) => {
     const earlier = old.get(service.key);
-    return earlier === undefined ? [] : diffService(earlier, service);
+    if (earlier === undefined || earlier === service) return [];
+    const found = known?.get(service);
+    if (found?.before === earlier) return found.changes;
+    const changes = diffService(earlier, service);
+    known?.set(service, { before: earlier, changes });
+    return changes;
   });
   const added = after.filter((service) => !old.has(service.key));
   return [
@@ -118,7 +133,6 @@ export function diffServices(
 const SERVICE_PARTS = ['position', 'lineShift', 'servers', 'sorryServer'] as const;
 
 function diffService(before: ServiceConfig, after: ServiceConfig): Change[] {
-  if (before === after) return [];
   const changes: Change[] = [];
   const fields = changedFields(before, after, SERVICE_PARTS);
   const sorryFields = changedSorryServer(before.sorryServer, after.sorryServer);
@@ -172,8 +186,15 @@ function changedFields<Value extends object>(
   after: Value,
   ignored: readonly (keyof Value)[],
 ): (keyof Value & string)[] {
-  const keys = Object.keys({ ...before, ...after }) as (keyof Value & string)[];
-  return keys.filter((key) => !ignored.includes(key) && !isSame(before[key], after[key]));
+  // Runs for each of a hundred thousand servers: nothing is allocated unless there is a change.
+  const changed: (keyof Value & string)[] = [];
+  for (const key in after) {
+    if (!isSame(before[key], after[key]) && !ignored.includes(key)) changed.push(key);
+  }
+  for (const key in before) {
+    if (!(key in after) && before[key] !== undefined && !ignored.includes(key)) changed.push(key);
+  }
+  return changed;
 }
 
 function isSame(before: unknown, after: unknown): boolean {

@@ -54,6 +54,7 @@ import { StartError, sentenceOf } from './start-error.ts';
 import { nonZeroCounters, RateMeter, usedConnections, workerPackets } from './status.ts';
 import { serviceStatuses } from './status-services.ts';
 import { PortSteering } from './steering.ts';
+import { SteeringOrder } from './steering-order.ts';
 import { steeringTables } from './steering-tables.ts';
 import { kernelWarnings } from './warnings.ts';
 
@@ -89,6 +90,7 @@ export class Director {
   readonly #metrics: MetricsListener;
   #world: KernelWorld | undefined;
   #steering: PortSteering | undefined;
+  readonly #steeringOrder = new SteeringOrder((tables) => this.#steering?.publish(tables) === true);
   #links: Links | undefined;
   #pool: WorkerPool | undefined;
   #watcher: ConfigWatcher | undefined;
@@ -118,6 +120,7 @@ export class Director {
       startMs: this.#clock(),
       onChange: (change) => this.#onControlChange(change),
       onPoolChange: () => this.#steeringChanged(),
+      onPublish: () => this.#steerNewServers(),
     });
     const ephemeralPorts = readEphemeralPorts();
     this.#running = new RunningConfig(config, {
@@ -350,7 +353,12 @@ export class Director {
   }
 
   #publishSteering(): void {
-    this.#steering?.publish(this.#steeringTables());
+    this.#steeringOrder.after(this.#steeringTables());
+  }
+
+  /** The workers are about to get new tables. */
+  #steerNewServers(): void {
+    if (this.#steeringIsStale) this.#steeringOrder.before(this.#steeringTables());
   }
 
   #steeringTables(): SteeringTables {
@@ -448,7 +456,12 @@ export class Director {
 
   /** Takes a configuration over, all of it or nothing. */
   async reload(file?: string): Promise<ReloadResult> {
-    const reloaded = this.#inForce(() => this.#running.reload(file));
+    const reloaded = this.#inForce(async () => {
+      const done = await this.#running.reload(file);
+      // The control core does not tell of the marks' rules.
+      this.#steeringIsStale ||= done.changes.some(({ kind }) => kind === 'marks-changed');
+      return done;
+    });
     const result = await this.#metrics.countReload(reloaded);
     await this.#metrics.follow(this.#running.config.director.metrics);
     await this.#watchFile();

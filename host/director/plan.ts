@@ -8,7 +8,7 @@ import {
   FORWARD_NAT,
   FORWARD_TUNNEL,
 } from '../../assembly/shared/codes.ts';
-import { type Change, describeChange, diffServices } from '../config/diff.ts';
+import { type Change, describeChange, diffServices, type KnownChanges } from '../config/diff.ts';
 import type {
   DestinationConfig,
   ForwardingMethod,
@@ -23,8 +23,8 @@ import type { PlacedDestination, Services } from './placed.ts';
 import { destinationKeyOf, destinationOptionsOf, serviceKeyOf, serviceOptionsOf } from './rules.ts';
 
 /** What has to be done to the tables to get from one set of services to another. */
-export function placedChanges(before: Services, after: Services): Change[] {
-  const changes = diffServices([...before.values()], [...after.values()]);
+export function placedChanges(before: Services, after: Services, known?: KnownChanges): Change[] {
+  const changes = diffServices([...before.values()], [...after.values()], known);
   return changes.filter((change) => changesTables(change) || isAboutDraining(change));
 }
 

@@ -6,7 +6,7 @@
 // Nothing before `apply` changes anything, and what cannot be applied is undone. Between reloads, the
 // results of health checks and servers that have drained change the same tables.
 
-import { type Change, describeChange, diffConfigs } from '../config/diff.ts';
+import { type Change, describeChange, diffConfigs, type KnownChanges } from '../config/diff.ts';
 import { loadConfig } from '../config/load.ts';
 import type { ConfigResult } from '../config/parse.ts';
 import type { Config, ConfigProblem } from '../config/types.ts';
@@ -168,7 +168,8 @@ export class RunningConfig {
 
   #plan({ config, warnings }: Extract<ConfigResult, { ok: true }>): Plan {
     const { control } = this.context;
-    const fileChanges = diffConfigs(this.#config, config);
+    const known: KnownChanges = new Map();
+    const fileChanges = diffConfigs(this.#config, config, known);
     const health = this.health.prepare(config);
     const effective = byKey(health.effective.services);
     const drains = drainsAfter({
@@ -183,7 +184,7 @@ export class RunningConfig {
       placeService(placed, placedService(key, effective, drains), key);
     }
     const foreign = repairs(only(placed, this.#foreign).values(), control);
-    const tableChanges = placedChanges(this.#placed, placed);
+    const tableChanges = placedChanges(this.#placed, placed, known);
     const affected = affectedServers(tableChanges, control);
     const told = [...fileChanges, ...foreign.filter((change) => !isTold(change, fileChanges))];
     const more = this.#options.warnings?.(config) ?? [];

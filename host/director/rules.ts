@@ -73,8 +73,19 @@ const SCHEDULER_FLAGS: Readonly<Record<SchedulerFlag, number>> = {
   'mh-port': SERVICE_SCHED2,
 };
 
+/** A service's key is asked for with each of its servers; the control core knows the object again. */
+const serviceKeys = new WeakMap<Listen, ServiceKey>();
+
 /** What identifies a configured service. */
 export function serviceKeyOf(listen: Listen): ServiceKey {
+  const known = serviceKeys.get(listen);
+  if (known !== undefined) return known;
+  const key = newServiceKey(listen);
+  serviceKeys.set(listen, key);
+  return key;
+}
+
+function newServiceKey(listen: Listen): ServiceKey {
   if (listen.kind === 'mark') return { family: listen.family, mark: listen.mark };
   const { family, protocol, address, port } = listen;
   return { family, protocol, address, port };

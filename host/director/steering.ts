@@ -72,15 +72,20 @@ export class PortSteering {
     }
   }
 
-  /** Replaces what is steered; what was in force stays when it cannot be. */
-  publish(tables: SteeringTables): void {
+  /**
+   * Replaces what is steered; what was in force stays when it cannot be.
+   * @returns whether it could
+   */
+  publish(tables: SteeringTables): boolean {
     try {
       this.#steering.publish(tables);
+      return true;
     } catch (error) {
       this.#log.error(
         { event: 'steering-not-published', reason: sentenceOf(error) },
         'what the steering program takes could not be brought up to date',
       );
+      return false;
     }
   }
 

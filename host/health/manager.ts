@@ -262,11 +262,16 @@ export class HealthManager {
   }
 
   #steps({ services }: Config, checkers: CheckerSet): ServiceStep[] {
-    return services.map((service) =>
-      stepService(this.#services.get(service.key), service, (server) =>
+    return services.map((service) => {
+      const before = this.#services.get(service.key);
+      // A reload of a large file that edits a little has the same objects for all the rest.
+      if (before?.service === service && !this.#stale.has(service.key)) {
+        return { state: before, events: [] };
+      }
+      return stepService(before, service, (server) =>
         this.#inputOf(checkers, service.key, server),
-      ),
-    );
+      );
+    });
   }
 
   #inputOf(checkers: CheckerSet, serviceKey: string, server: DestinationConfig): ServerInput {

@@ -149,6 +149,8 @@ export interface ControlOptions {
   readonly onChange?: (change: ControlChange) => void;
   /** Other addresses or ports are full-nat's now, or those it no longer has are not used any more. */
   readonly onPoolChange?: () => void;
+  /** The workers are about to get all changes that onChange() has told of. */
+  readonly onPublish?: () => void;
 }
 
 /** The control core. */
@@ -300,6 +302,7 @@ export class Control implements IpvsControl {
     this.tables.waitForAdoption();
     this.#serviceIds.onAdopted();
     this.#destinationIds.onAdopted();
+    this.#options.onPublish?.();
     this.tables.publish();
     this.#serviceIds.onPublished();
     this.#destinationIds.onPublished();

@@ -38,11 +38,22 @@ export interface ResolvedDestination {
   readonly address: Uint8Array;
 }
 
+/** Keys do not change, and the same one often comes with each of a service's destinations. */
+const resolved = new WeakMap<ServiceKey, ResolvedService>();
+
 /**
  * Checks a service's key.
  * @throws IpvsError EINVAL, EAFNOSUPPORT
  */
 export function resolveService(key: ServiceKey): ResolvedService {
+  const known = resolved.get(key);
+  if (known !== undefined) return known;
+  const service = resolveNewService(key);
+  resolved.set(key, service);
+  return service;
+}
+
+function resolveNewService(key: ServiceKey): ResolvedService {
   const family = checkFamily(key.family);
   if ('mark' in key) {
     if (!Number.isInteger(key.mark) || key.mark < 1 || key.mark > U32_MAX) {

@@ -7,12 +7,15 @@ import { pipeline } from 'node:stream/promises';
 import { bodySha256, createBody, type Digest, digest } from './body.ts';
 
 const REQUEST_TIMEOUT_MS = 20_000;
+const FAILED_AT_MAX = 1000;
 
 export interface HttpLoad {
   readonly url: string;
   readonly connections: number;
   /** One after the other on each connection. */
   readonly requests: number;
+  /** Until then, a connection that has had its requests is followed by another one. */
+  readonly seconds?: number;
   readonly localAddresses?: readonly string[];
 }
 
@@ -20,6 +23,8 @@ export interface HttpReport {
   readonly answered: number;
   /** Message of the error, and how often it occurred. */
   readonly failed: Readonly<Record<string, number>>;
+  /** When the requests were sent that failed, in milliseconds since 1970; not more than so many. */
+  readonly failedAt: readonly number[];
   readonly servers: Readonly<Record<string, number>>;
   /** How many connections each server got. */
   readonly connections: Readonly<Record<string, number>>;
@@ -52,12 +57,15 @@ export async function runHttpLoad(load: HttpLoad): Promise<HttpReport> {
   const failed: Tally = {};
   const servers: Tally = {};
   const connections: Tally = {};
+  const failedAt: number[] = [];
   const start = performance.now();
+  const end = start + (load.seconds ?? 0) * 1000;
 
   async function runConnection(index: number): Promise<void> {
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });
     for (let i = 0; i < load.requests; i += 1) {
       const sent = performance.now();
+      const sentAt = Date.now();
       try {
         const response = await open(load.url, {
           agent,
@@ -70,16 +78,23 @@ export async function runHttpLoad(load: HttpLoad): Promise<HttpReport> {
         if (i === 0) count(connections, server);
       } catch (error) {
         count(failed, messageOf(error));
+        if (failedAt.length < FAILED_AT_MAX) failedAt.push(sentAt);
       }
     }
     agent.destroy();
   }
 
-  await Promise.all(Array.from({ length: load.connections }, (_, i) => runConnection(i)));
+  async function runLane(index: number): Promise<void> {
+    do await runConnection(index);
+    while (performance.now() < end);
+  }
+
+  await Promise.all(Array.from({ length: load.connections }, (_, i) => runLane(i)));
   latencies.sort((a, b) => a - b);
   return {
     answered: latencies.length,
     failed,
+    failedAt,
     servers,
     connections,
     latency: {

@@ -57,12 +57,13 @@ export class LiveBed {
   }
 
   /** Writes a configuration: `director` and the rest are YAML in flow or block style. */
-  write({ director = '', ports, services = '', control }: Configuration = {}): string {
+  write(configuration: Configuration = {}): string {
+    const { director = '', ports, services = '', control, connections = 10_000 } = configuration;
     const lines = [
       'version: 1',
       'director:',
       `  ports: ${ports ?? '[{ name: wan, interface: wan }, { name: lan, interface: lan }]'}`,
-      '  connections: 10_000',
+      `  connections: ${connections}`,
       `  control: ${control ?? this.socket}`,
       // Most tests say themselves when what they have written is taken over.
       director.includes('watch:') ? '' : '  watch: false',
@@ -133,6 +134,8 @@ export class LiveBed {
 export interface Configuration {
   readonly director?: string;
   readonly ports?: string;
+  /** Size of the connection table. */
+  readonly connections?: number;
   readonly services?: string;
   /** Another socket than the bed's. */
   readonly control?: string;
