@@ -21,6 +21,9 @@ import {
   FORWARD_DIRECT_ROUTE,
   FORWARD_FULL_NAT,
   FORWARD_NAT,
+  FORWARD_TUNNEL,
+  PROTOCOL_IPIP,
+  PROTOCOL_IPV6,
   PROTOCOL_TCP,
   PROTOCOL_UDP,
   TCP_ESTABLISHED,
@@ -38,6 +41,7 @@ import {
   CONNECTION_DESTINATION_PORT,
   CONNECTION_FAMILY,
   CONNECTION_HOP_IN,
+  CONNECTION_HOT_SIZE,
   CONNECTION_IN_PACKETS,
   CONNECTION_LAST_SEEN,
   CONNECTION_LOCAL,
@@ -93,6 +97,7 @@ import {
   WORKER_TURN_PACKETS,
 } from './shared/layout.ts';
 import { chainOf } from './connection-table.ts';
+import { buildOuter4, buildOuter6, isPlainTunnel } from './forward/tunnel.ts';
 import { foldAddress, hashAddress, hashEnd } from './hash.ts';
 import {
   bank,
@@ -116,6 +121,9 @@ import { CHAIN_LOCKED } from './lock.ts';
 import { link, receivedDescriptor, ringFree } from './ring.ts';
 import { localFlags } from './route.ts';
 import { checksumFold64 } from './wire/checksum.ts';
+import { ETHERNET_SIZE, ETHERNET_TYPE_IPV4_BE, ETHERNET_TYPE_IPV6_BE } from './wire/ethernet.ts';
+import { IPV4_SIZE } from './wire/ipv4.ts';
+import { IPV6_SIZE } from './wire/ipv6.ts';
 
 // What is noted of a packet, 40 bytes. Addresses are folded as in a connection's hot half.
 const FRAME: u32 = 0;
@@ -156,7 +164,6 @@ const TCP_CHECKSUM: u32 = 16;
 const UDP_CHECKSUM: u32 = 6;
 const TCP_SIZE: u32 = 20;
 const UDP_SIZE: u32 = 8;
-const ETHERNET_SIZE: u32 = 14;
 
 const MAC_MASK: u64 = 0xffffffffffff;
 /** FIN, SYN, RST and ACK: nothing but ACK alone leaves an established connection as it is. */
@@ -175,8 +182,9 @@ const SPECIAL: u32 =
   STATE_EXPIRING |
   STATE_DEAD;
 /** Methods by direction, a bit each. */
-const METHODS_IN: u32 = (1 << FORWARD_NAT) | (1 << FORWARD_DIRECT_ROUTE) | (1 << FORWARD_FULL_NAT);
-const METHODS_OUT: u32 = (1 << FORWARD_NAT) | (1 << FORWARD_FULL_NAT);
+const METHODS_TRANSLATING: u32 = (1 << FORWARD_NAT) | (1 << FORWARD_FULL_NAT);
+const METHODS_OUT: u32 = METHODS_TRANSLATING;
+const METHODS_IN: u32 = METHODS_TRANSLATING | (1 << FORWARD_DIRECT_ROUTE) | (1 << FORWARD_TUNNEL);
 
 // @ts-ignore: decorator
 @inline
@@ -497,6 +505,12 @@ function methodOf(entry: usize): u32 {
   return (load<u32>(entry, CONNECTION_STATE) & STATE_FORWARD_MASK) >> STATE_FORWARD_SHIFT;
 }
 
+// @ts-ignore: decorator
+@inline
+function isTranslating(method: u32): bool {
+  return ((METHODS_TRANSLATING >> method) & 1) != 0;
+}
+
 /**
  * Whether an established connection, as it is now, takes a packet without changing.
  * @param timeout the one that its state has now
@@ -564,7 +578,7 @@ function rewriteIpv4(frame: usize, entry: usize, outwards: u32, method: u32): vo
   const timeToLive = load<u8>(frame, IPV4_TTL);
   const checksum = <u32>load<u16>(frame, IPV4_CHECKSUM);
   store<u8>(frame, timeToLive - 1, IPV4_TTL);
-  if (method == FORWARD_DIRECT_ROUTE) {
+  if (!isTranslating(method)) {
     // ip_decrease_ttl, whose form of zero is another than that of the update below.
     const more = checksum + 1;
     store<u16>(frame, <u16>(more + u32(more >= 0xffff)), IPV4_CHECKSUM);
@@ -606,7 +620,7 @@ function copy16(to: usize, from: usize): void {
 @inline
 function rewriteIpv6(frame: usize, entry: usize, outwards: u32, method: u32): void {
   store<u8>(frame, load<u8>(frame, IPV6_HOP_LIMIT) - 1, IPV6_HOP_LIMIT);
-  if (method == FORWARD_DIRECT_ROUTE) return;
+  if (!isTranslating(method)) return;
   const wide = wideBase + (entry - hotBase);
   if (outwards) {
     copy16(frame + IPV6_SOURCE, wide + WIDE_VIRTUAL);
@@ -620,7 +634,13 @@ function rewriteIpv6(frame: usize, entry: usize, outwards: u32, method: u32): vo
 /** Writes ports and the transport checksum. */
 // @ts-ignore: decorator
 @inline
-function rewriteTransport(transport: usize, entry: usize, outwards: u32, isTcp: bool, method: u32): void {
+function rewriteTransport(
+  transport: usize,
+  entry: usize,
+  outwards: u32,
+  isTcp: bool,
+  method: u32,
+): void {
   let delta: u32;
   if (outwards) {
     store<u16>(transport, load<u16>(entry, CONNECTION_VIRTUAL_PORT));
@@ -658,22 +678,81 @@ function countFor(entry: usize, packets: u32, bytes: u32, length: u32): void {
   bump(ofService + bytes, length);
 }
 
-/** Takes note of what was put into a TX ring: its next free slot, and the room that is left. */
-// @ts-ignore: decorator
-@inline
-function closeRing(ring: usize, slot: u32, room: u32): void {
+// The TX ring that packets are put into now, and what its port asks of them. The next free slot and the
+// room that is left are kept by forwardHits(), which changes them with every packet.
+let ring: usize = 0;
+let ringEntries: usize = 0;
+let ringMask: u32 = 0;
+let portMac: u64 = 0;
+let portMtu: u32 = 0;
+
+/** Takes the TX ring of a port's link. @returns false when this worker has none */
+function openRing(portIndex: u32): bool {
+  ring = 0;
+  const number = <u32>load<u8>(worker + WORKER_PORT_LINKS + portIndex);
+  if (number == NO_LINK) return false;
+  ring = link(number) + LINK_TRANSMIT;
+  if (!load<u32>(ring, RING_ROOM)) store<u32>(ring, ringFree(ring), RING_ROOM);
+  ringEntries = load<u32>(ring, RING_DESCRIPTORS);
+  ringMask = load<u32>(ring, RING_MASK);
+  portMac = load<u64>(port(portIndex), PORT_MAC) & MAC_MASK;
+  portMtu = load<u32>(port(portIndex), PORT_MTU);
+  return true;
+}
+
+/** Leaves the ring as whoever puts something into it next must find it. */
+function closeRing(slot: u32, room: u32): void {
   if (!ring) return;
   store<u32>(ring, slot - load<u32>(load<u32>(ring, RING_PRODUCER)), RING_RESERVED);
   store<u32>(ring, room, RING_ROOM);
 }
 
-/** The TX ring of a port's link, 0 when this worker has none. */
-function ringOf(portIndex: u32): usize {
-  const number = <u32>load<u8>(worker + WORKER_PORT_LINKS + portIndex);
-  if (number == NO_LINK) return 0;
-  const ring = link(number) + LINK_TRANSMIT;
-  if (!load<u32>(ring, RING_ROOM)) store<u32>(ring, ringFree(ring), RING_ROOM);
-  return ring;
+/** Whether a packet may go one hop further, fits, and has all that its method asks for. */
+// @ts-ignore: decorator
+@inline
+function mayLeave(
+  frame: usize,
+  transport: usize,
+  entry: usize,
+  isTcp: bool,
+  isIpv4: bool,
+  length: u32,
+): bool {
+  const hops = <u32>load<u8>(frame + select<usize>(IPV4_TTL, IPV6_HOP_LIMIT, isIpv4));
+  if (length > portMtu || hops <= 1) return false;
+  const method = methodOf(entry);
+  if (isTranslating(method)) {
+    // A datagram without a checksum gets one when it is translated.
+    return isTcp || load<u16>(transport, UDP_CHECKSUM) != 0;
+  }
+  if (method != FORWARD_TUNNEL) return true;
+  return isPlainTunnel(load<u32>(entry, CONNECTION_DESTINATION_ID), isIpv4, length, portMtu);
+}
+
+/** Puts a tunnel's outer header in front of a packet. @returns where the frame begins now */
+function wrap(frame: usize, entry: usize, isIpv4: bool, length: u32, portIndex: u32): usize {
+  const index = <u32>((entry - hotBase) / CONNECTION_HOT_SIZE);
+  const inner = frame + ETHERNET_SIZE;
+  if (isIpv4) {
+    buildOuter4(inner - IPV4_SIZE, index, portIndex, PROTOCOL_IPIP, length + IPV4_SIZE, inner);
+    store<u16>(frame - IPV4_SIZE, <u16>ETHERNET_TYPE_IPV4_BE, ETHERNET_TYPE);
+    return frame - IPV4_SIZE;
+  }
+  buildOuter6(inner - IPV6_SIZE, index, portIndex, PROTOCOL_IPV6, length + IPV6_SIZE, inner);
+  store<u16>(frame - IPV6_SIZE, <u16>ETHERNET_TYPE_IPV6_BE, ETHERNET_TYPE);
+  return frame - IPV6_SIZE;
+}
+
+/** Writes Ethernet addresses and a descriptor. */
+// @ts-ignore: decorator
+@inline
+function put(slot: u32, frame: usize, length: u32, way: u64): void {
+  store<u64>(frame, (way & MAC_MASK) | (portMac << 48));
+  store<u32>(frame, <u32>(portMac >> 16), 8);
+  const descriptor = ringEntries + (<usize>(slot & ringMask) << 4);
+  store<u64>(descriptor, frame - frames, DESCRIPTOR_ADDRESS);
+  // The options, which are 0, with it.
+  store<u64>(descriptor, length, DESCRIPTOR_LENGTH);
 }
 
 /**
@@ -683,22 +762,16 @@ function ringOf(portIndex: u32): usize {
  * @returns the first packet that is not of this kind
  */
 export function forwardHits(from: u32, packets: u32): u32 {
-  const base = frames;
   const generation = <u64>routeGeneration;
   const timeoutTcp = load<u32>(bank, BANK_TIMEOUT_TCP + (TCP_ESTABLISHED << 2));
   const timeoutUdp = load<u32>(bank, BANK_TIMEOUT_UDP);
   let inPackets: u32 = 0;
   let inBytes: u64 = 0;
   let outBytes: u64 = 0;
-  // What the last packet's port needs, as long as packets leave on it.
   let portIndex: u32 = NO_LINK;
-  let mac: u64 = 0;
-  let mtu: u32 = 0;
-  let ring: usize = 0;
   let slot: u32 = 0;
-  let mask: u32 = 0;
   let room: u32 = 0;
-  let entries: usize = 0;
+  ring = 0;
   let i = from;
   let at: usize = note(from);
   for (; i < packets; i++, at += NOTE_SIZE) {
@@ -709,42 +782,31 @@ export function forwardHits(from: u32, packets: u32): u32 {
     const outwards = <u32>load<u8>(at, OUTWARDS);
     const isTcp = load<u8>(at, KIND + 1) == <u8>PROTOCOL_TCP;
     const isIpv4 = load<u8>(at, KIND) == <u8>FAMILY_IPV4;
-    const timeout = select<u32>(timeoutTcp, timeoutUdp, isTcp);
-    if (!takesUnchanged(at, entry, outwards, isTcp, timeout)) break;
+    if (!takesUnchanged(at, entry, outwards, isTcp, isTcp ? timeoutTcp : timeoutUdp)) break;
     const way = wayOf(entry, outwards, generation);
     if (!way) break;
     const hopPort = <u32>(way >> 48) & 0xff;
     if (hopPort != portIndex) {
-      closeRing(ring, slot, room);
-      ring = ringOf(hopPort);
-      if (!ring) break;
+      closeRing(slot, room);
+      if (!openRing(hopPort)) break;
       portIndex = hopPort;
-      mac = load<u64>(port(hopPort), PORT_MAC) & MAC_MASK;
-      mtu = load<u32>(port(hopPort), PORT_MTU);
       slot = load<u32>(load<u32>(ring, RING_PRODUCER)) + load<u32>(ring, RING_RESERVED);
       room = load<u32>(ring, RING_ROOM);
-      mask = load<u32>(ring, RING_MASK);
-      entries = load<u32>(ring, RING_DESCRIPTORS);
     }
-    const frame: usize = load<u32>(at, FRAME);
+    let frame: usize = load<u32>(at, FRAME);
     const length = <u32>load<u16>(at, LENGTH);
-    const hops = <u32>load<u8>(frame + select<usize>(IPV4_TTL, IPV6_HOP_LIMIT, isIpv4));
-    if (length > mtu || !room || hops <= 1) break;
-    const method = methodOf(entry);
     const transport = frame + select<usize>(IPV4_TRANSPORT, IPV6_TRANSPORT, isIpv4);
-    if (method != FORWARD_DIRECT_ROUTE) {
-      // A datagram without a checksum gets one when it is translated.
-      if (!isTcp && !load<u16>(transport, UDP_CHECKSUM)) break;
-      rewriteTransport(transport, entry, outwards, isTcp, method);
-    }
+    if (!room || !mayLeave(frame, transport, entry, isTcp, isIpv4, length)) break;
+    const method = methodOf(entry);
+    if (isTranslating(method)) rewriteTransport(transport, entry, outwards, isTcp, method);
     if (isIpv4) rewriteIpv4(frame, entry, outwards, method);
     else rewriteIpv6(frame, entry, outwards, method);
-    store<u64>(frame, (way & MAC_MASK) | (mac << 48));
-    store<u32>(frame, <u32>(mac >> 16), 8);
-    const descriptor = entries + (<usize>(slot & mask) << 4);
-    store<u64>(descriptor, frame - base, DESCRIPTOR_ADDRESS);
-    store<u64>(descriptor, length + ETHERNET_SIZE, DESCRIPTOR_LENGTH);
-    slot++;
+    let sent = length + ETHERNET_SIZE;
+    if (method == FORWARD_TUNNEL) {
+      frame = wrap(frame, entry, isIpv4, length, portIndex);
+      sent += isIpv4 ? IPV4_SIZE : IPV6_SIZE;
+    }
+    put(slot++, frame, sent, way);
     room--;
     store<u32>(entry, now, CONNECTION_LAST_SEEN);
     if (outwards) {
@@ -757,11 +819,15 @@ export function forwardHits(from: u32, packets: u32): u32 {
       inBytes += length;
     }
   }
-  closeRing(ring, slot, room);
+  closeRing(slot, room);
+  countTotal(inPackets, inBytes, i - from - inPackets, outBytes);
+  return i;
+}
+
+function countTotal(inPackets: u32, inBytes: u64, outPackets: u32, outBytes: u64): void {
   const total = counters + COUNTERS_TOTAL;
   bump(total + STATS_IN_PACKETS, inPackets);
   bump(total + STATS_IN_BYTES, inBytes);
-  bump(total + STATS_OUT_PACKETS, i - from - inPackets);
+  bump(total + STATS_OUT_PACKETS, outPackets);
   bump(total + STATS_OUT_BYTES, outBytes);
-  return i;
 }

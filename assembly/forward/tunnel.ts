@@ -13,6 +13,7 @@ import {
   TUNNEL_CHECKSUM,
   TUNNEL_GRE,
   TUNNEL_GUE,
+  TUNNEL_IPIP,
   TUNNEL_NO_CHECKSUM,
 } from '../shared/codes.ts';
 import { DROP_PACKET_TOO_BIG } from '../shared/counters.ts';
@@ -20,6 +21,7 @@ import {
   CONNECTION_DESTINATION_ID,
   DESTINATION_STATE_PATH_MTU,
   DESTINATION_STATE_PATH_MTU_EXPIRES,
+  DESTINATION_STATE_SOURCE,
   DESTINATION_TUNNEL_FLAGS,
   DESTINATION_TUNNEL_PORT,
   DESTINATION_TUNNEL_TYPE,
@@ -29,32 +31,27 @@ import {
   PACKET_IP_LENGTH,
   PACKET_NETWORK,
   SYSCTL_PMTU_DISC,
+  WORKER_SEEN_GENERATION,
 } from '../shared/layout.ts';
 import { destinationAddress, destinationFamily, fitsMtu } from '../hops.ts';
 import { nextIdentification } from '../icmp-error.ts';
-import { bank, destination, destinationState, hot, now } from '../instance.ts';
+import { bank, destination, destinationState, hot, now, worker } from '../instance.ts';
 import { hopMtu, hopPort, sourceFor } from '../route.ts';
 import { drop } from '../transmit.ts';
-import { pseudoHeaderSumIpv4, pseudoHeaderSumIpv6 } from '../wire/checksum.ts';
+import { swap16 } from '../wire/byte-order.ts';
+import { checksumFold64, pseudoHeaderSumIpv4, pseudoHeaderSumIpv6 } from '../wire/checksum.ts';
 import { ETHERNET_TYPE_IPV4_BE, ETHERNET_TYPE_IPV6_BE } from '../wire/ethernet.ts';
 import { GRE_SIZE, GRE_SIZE_WITH_CHECKSUM, buildGre, buildGreFillingChecksum } from '../wire/gre.ts';
 import { GUE_SIZE, buildGue } from '../wire/gue.ts';
 import {
   IPV4_DONT_FRAGMENT_BE,
+  IPV4_PLAIN,
   IPV4_SIZE,
-  fillIpv4Checksum,
   ipv4FragmentFieldBe,
   ipv4TimeToLive,
   ipv4TypeOfService,
   setIpv4DestinationBe,
-  setIpv4FragmentFieldBe,
-  setIpv4HeaderLength,
-  setIpv4IdentificationBe,
-  setIpv4Protocol,
   setIpv4SourceBe,
-  setIpv4TimeToLive,
-  setIpv4TotalLength,
-  setIpv4TypeOfService,
 } from '../wire/ipv4.ts';
 import {
   ipv6DestinationAt,
@@ -145,27 +142,59 @@ function buildShim(packet: usize, config: usize, at: usize, inner: u32, length: 
   return inner;
 }
 
-function buildOuter4(at: usize, index: u32, hop: u32, protocol: u32, total: u32, inner: usize): void {
+/** Where the outer source address for a destination stands: looked up once for each set of tables. */
+function outerSource(destinationId: u32, family: u32, target: usize, portIndex: u32): usize {
+  const at = destinationState(destinationId) + DESTINATION_STATE_SOURCE;
+  const known = load<u64>(at);
+  const generation = load<u32>(worker, WORKER_SEEN_GENERATION);
+  if (<u32>(known >> 32) == generation && <u32>known != 0) return <usize>(<u32>known);
+  const found = sourceFor(family, target, portIndex);
+  store<u64>(at, (<u64>generation << 32) | <u64>(<u32>found));
+  return found;
+}
+
+/** Writes the outer IPv4 header of a packet whose own begins at `inner`. */
+export function buildOuter4(
+  at: usize,
+  index: u32,
+  portIndex: u32,
+  protocol: u32,
+  total: u32,
+  inner: usize,
+): void {
   const isIpv4 = load<u8>(inner) >> 4 == 4;
   const typeOfService = isIpv4 ? ipv4TypeOfService(inner) : ipv6TrafficClass(inner);
   let fragmentField: u32 = 0;
   if (isIpv4 && load<u32>(bank, SYSCTL_PMTU_DISC)) {
     fragmentField = ipv4FragmentFieldBe(inner) & IPV4_DONT_FRAGMENT_BE;
   }
-  setIpv4HeaderLength(at, IPV4_SIZE);
-  setIpv4TypeOfService(at, outerTypeOfService(typeOfService));
-  setIpv4TotalLength(at, total);
-  setIpv4IdentificationBe(at, fragmentField ? 0 : nextIdentification());
-  setIpv4FragmentFieldBe(at, fragmentField);
-  setIpv4TimeToLive(at, isIpv4 ? ipv4TimeToLive(inner) : ipv6HopLimit(inner));
-  setIpv4Protocol(at, protocol);
   const target = destinationAddress(index);
-  setIpv4SourceBe(at, load<u32>(sourceFor(FAMILY_IPV4, target, hopPort(hop))));
-  setIpv4DestinationBe(at, load<u32>(target));
-  fillIpv4Checksum(at, IPV4_SIZE);
+  const id = load<u32>(hot(index), CONNECTION_DESTINATION_ID);
+  const sourceBe = load<u32>(outerSource(id, FAMILY_IPV4, target, portIndex));
+  const targetBe = load<u32>(target);
+  // The header's words as they are stored: the checksum is their sum, and no byte is read back.
+  const lengths = IPV4_PLAIN | (outerTypeOfService(typeOfService) << 8) | (<u32>swap16(total) << 16);
+  const identification = (fragmentField ? 0 : nextIdentification()) | (fragmentField << 16);
+  const hops = isIpv4 ? ipv4TimeToLive(inner) : ipv6HopLimit(inner);
+  const rest = hops | (protocol << 8);
+  const sum =
+    <u64>lengths + <u64>identification + <u64>rest + <u64>sourceBe + <u64>targetBe;
+  store<u32>(at, lengths);
+  store<u32>(at, identification, 4);
+  store<u32>(at, rest | ((~checksumFold64(sum) & 0xffff) << 16), 8);
+  setIpv4SourceBe(at, sourceBe);
+  setIpv4DestinationBe(at, targetBe);
 }
 
-function buildOuter6(at: usize, index: u32, hop: u32, protocol: u32, total: u32, inner: usize): void {
+/** The same with an outer IPv6 header. */
+export function buildOuter6(
+  at: usize,
+  index: u32,
+  portIndex: u32,
+  protocol: u32,
+  total: u32,
+  inner: usize,
+): void {
   const isIpv4 = load<u8>(inner) >> 4 == 4;
   const trafficClass = isIpv4 ? ipv4TypeOfService(inner) : ipv6TrafficClass(inner);
   setIpv6VersionClassFlow(at, outerTypeOfService(trafficClass), 0);
@@ -173,8 +202,24 @@ function buildOuter6(at: usize, index: u32, hop: u32, protocol: u32, total: u32,
   setIpv6NextHeader(at, protocol);
   setIpv6HopLimit(at, isIpv4 ? ipv4TimeToLive(inner) : ipv6HopLimit(inner));
   const target = destinationAddress(index);
-  setIpv6Source(at, sourceFor(FAMILY_IPV6, target, hopPort(hop)));
+  const id = load<u32>(hot(index), CONNECTION_DESTINATION_ID);
+  setIpv6Source(at, outerSource(id, FAMILY_IPV6, target, portIndex));
   setIpv6Destination(at, target);
+}
+
+/**
+ * Whether a packet of so many bytes goes through a destination's tunnel without anything to decide:
+ * plain IP in IP over a way whose MTU is the port's.
+ */
+// @ts-ignore: decorator
+@inline
+export function isPlainTunnel(destinationId: u32, isIpv4: bool, length: u32, mtu: u32): bool {
+  const config = destination(destinationId);
+  const outer: u32 = isIpv4 ? IPV4_SIZE : IPV6_SIZE;
+  const least = outer + (isIpv4 ? TUNNEL_MTU_MIN_IPV4 : TUNNEL_MTU_MIN_IPV6);
+  const learned = load<u32>(destinationState(destinationId), DESTINATION_STATE_PATH_MTU);
+  if (<u32>load<u8>(config, DESTINATION_TUNNEL_TYPE) != TUNNEL_IPIP || learned != 0) return false;
+  return mtu >= least && length + outer <= mtu;
 }
 
 /** GUE with a checksum: over the pseudo-header of the outer addresses, once these are written. */
@@ -215,8 +260,8 @@ export function encapsulate(packet: usize, index: u32, hop: u32): u32 {
   const carried = isIpv4 ? PROTOCOL_IPIP : PROTOCOL_IPV6;
   const protocol = buildShim(packet, config, shimAt, carried, length + shim);
   const total = outerLength + shim + length;
-  if (family == FAMILY_IPV4) buildOuter4(outer, index, hop, protocol, total, inner);
-  else buildOuter6(outer, index, hop, protocol, total, inner);
+  if (family == FAMILY_IPV4) buildOuter4(outer, index, hopPort(hop), protocol, total, inner);
+  else buildOuter6(outer, index, hopPort(hop), protocol, total, inner);
   fillGueChecksum(config, outer, shimAt, family, length + shim);
   // The size of the largest fragment is remembered in IPv4's part of the kernel's packet only.
   if (!isIpv4 || family != FAMILY_IPV4) store<u32>(packet, 0, PACKET_FRAGMENT_MAX);

@@ -318,6 +318,11 @@ export const DESTINATION_STATE_PATH_MTU_EXPIRES: u32 = 28;
 /** Cached way to the destination: next-hop index and the route generation it was found in. */
 export const DESTINATION_STATE_NEXT_HOP: u32 = 32;
 export const DESTINATION_STATE_ROUTE_GENERATION: u32 = 36;
+/**
+ * Tunnels: where in the bank the outer source address stands, and in the upper half the generation of
+ * the tables for which that holds. One 64-bit store.
+ */
+export const DESTINATION_STATE_SOURCE: u32 = 40; // u64
 export const DESTINATION_STATE_SIZE: u32 = 64;
 
 /**

@@ -334,6 +334,8 @@ describe.each(BUILDS)('%s', (on) => {
     ['nat', 6, 80],
     ['direct-route', 4, 81],
     ['direct-route', 6, 81],
+    ['tunnel', 4, 83],
+    ['tunnel', 6, 83],
     ['full-nat', 4, 82],
     ['full-nat', 6, 82],
   ] as const)('%s over IPv%i: packets of a known connection need no record', (_, family, port) => {
