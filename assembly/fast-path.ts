@@ -64,6 +64,7 @@ import {
   PORT_MAC,
   PORT_MTU,
   PORT_PARTIAL_CHECKSUMS,
+  RING_CONSUMER,
   RING_DESCRIPTORS,
   RING_MASK,
   RING_PRODUCER,
@@ -96,17 +97,19 @@ import {
   WORKER_PORT_LINKS,
   WORKER_TURN_PACKETS,
 } from './shared/layout.ts';
-import { chainOf } from './connection-table.ts';
 import { buildOuter4, buildOuter6, isPlainTunnel } from './forward/tunnel.ts';
-import { foldAddress, hashAddress, hashEnd } from './hash.ts';
+import { hashAddress, hashEnd, mix } from './hash.ts';
 import {
   bank,
+  chainMask,
+  chains,
   counters,
   destination,
   destinationState,
   destinationStats,
   enabled,
   frames,
+  hashSeed,
   hotBase,
   localFilter,
   nextHop,
@@ -118,7 +121,7 @@ import {
   worker,
 } from './instance.ts';
 import { CHAIN_LOCKED } from './lock.ts';
-import { link, receivedDescriptor, ringFree } from './ring.ts';
+import { link, ringFree } from './ring.ts';
 import { localFlags } from './route.ts';
 import { checksumFold64 } from './wire/checksum.ts';
 import { ETHERNET_SIZE, ETHERNET_TYPE_IPV4_BE, ETHERNET_TYPE_IPV6_BE } from './wire/ethernet.ts';
@@ -213,8 +216,11 @@ export function fastPathServes(): bool {
   return enabled() && !(load<u32>(bank, BANK_MARK_COUNT) | load<u32>(bank, SYSCTL_BACKUP_ONLY));
 }
 
-/** All passes but the last, over a burst that is not released yet. */
-export function findConnections(ring: usize, packets: u32, way: usize): void {
+/**
+ * All passes but the last, over a burst that is not released yet.
+ * @returns for how many packets a connection was found
+ */
+export function findConnections(ring: usize, packets: u32, way: usize): u32 {
   const hasIpv6 = classify(ring, packets, way);
   locate(packets);
   loadHeads(packets);
@@ -222,7 +228,11 @@ export function findConnections(ring: usize, packets: u32, way: usize): void {
   if (hasIpv6) touched += touchWide(packets);
   // The sum goes where nobody looks, so that the loads are not optimised away.
   store<u32>(worker, touched, WORKER_TURN_PACKETS);
+  return found;
 }
+
+/** Packets of the burst whose connection was found. */
+let found: u32 = 0;
 
 // ---- classify
 
@@ -231,10 +241,13 @@ function classify(ring: usize, packets: u32, way: usize): bool {
   const mac = load<u64>(way, PORT_MAC) & MAC_MASK;
   const mayBePartial = (load<u32>(way, PORT_FLAGS) & PORT_PARTIAL_CHECKSUMS) != 0;
   const base = frames;
+  const entries = <usize>load<u32>(ring, RING_DESCRIPTORS);
+  const mask = load<u32>(ring, RING_MASK);
+  const first = load<u32>(load<u32>(ring, RING_CONSUMER));
   let hasIpv6 = false;
   let at: usize = note(0);
   for (let i: u32 = 0; i < packets; i++, at += NOTE_SIZE) {
-    const descriptor = receivedDescriptor(ring, i);
+    const descriptor = entries + (<usize>((first + i) & mask) << 4);
     const frame = base + <usize>load<u64>(descriptor, DESCRIPTOR_ADDRESS);
     const length = load<u32>(descriptor, DESCRIPTOR_LENGTH);
     store<u32>(at, <u32>frame, FRAME);
@@ -293,8 +306,11 @@ function classifyIpv6(at: usize, frame: usize, length: u32): bool {
   const protocol = (word >> 16) & 0xff;
   if (!transportIsPlain(frame + IPV6_TRANSPORT, <i32>payload, protocol)) return false;
   store<u32>(at, load<u32>(frame, IPV6_TRANSPORT), PORTS);
-  store<u32>(at, foldAddress(FAMILY_IPV6, frame + IPV6_SOURCE), SOURCE);
-  store<u32>(at, foldAddress(FAMILY_IPV6, frame + IPV6_DESTINATION), DESTINATION);
+  const source = load<u64>(frame, IPV6_SOURCE) ^ load<u64>(frame, IPV6_SOURCE + 8);
+  const target = load<u64>(frame, IPV6_DESTINATION) ^ load<u64>(frame, IPV6_DESTINATION + 8);
+  // As foldAddress() does it, in fewer steps.
+  store<u32>(at, <u32>source ^ <u32>(source >> 32), SOURCE);
+  store<u32>(at, <u32>target ^ <u32>(target >> 32), DESTINATION);
   store<u16>(at, <u16>(payload + 40), LENGTH);
   store<u32>(at, FAMILY_IPV6 | (protocol << 8), KIND);
   return true;
@@ -340,43 +356,69 @@ function holdsPseudoHeaderSum(at: usize, frame: usize): bool {
 /** Notes which way each packet goes, and the chain in which its connection is looked for. */
 function locate(packets: u32): void {
   const filter = localFilter;
+  const chainsAt = <u32>chains;
+  const mask = chainMask;
   // Most of a burst's requests are to one address: its flags need not be looked up again.
   let known: u32 = 0;
   let knownFlags: i32 = -1;
+  // The same for IPv6: where a packet of the burst has that address.
+  let wideKnown: usize = 0;
+  let wideKnownFlags: i32 = -1;
   let at: usize = note(0);
   for (let i: u32 = 0; i < packets; i++, at += NOTE_SIZE) {
     const kind = <u32>load<u16>(at, KIND);
-    const family = kind & 0xff;
-    const frame: usize = load<u32>(at, FRAME);
-    if (!kind) {
-      store<u32>(at, <u32>chainOf(0), CHAIN);
-      continue;
-    }
-    const isIpv4 = family == FAMILY_IPV4;
-    const target = frame + select<usize>(IPV4_DESTINATION, IPV6_DESTINATION, isIpv4);
-    const folded = load<u32>(at, DESTINATION);
     let flags: i32 = -1;
-    if (isIpv4 && folded == known) {
-      flags = knownFlags;
-    } else {
-      const hash = isIpv4 ? hashAddress(FAMILY_IPV4, target) : hashAddress(FAMILY_IPV6, target);
-      if ((load<u32>(filter + ((<usize>hash >> 21) << 2)) >> ((hash >> 16) & 31)) & 1) {
-        flags = localFlags(family, target);
-        known = select<u32>(folded, known, isIpv4);
-        knownFlags = select<i32>(flags, knownFlags, isIpv4);
+    let hash: u32 = 0;
+    if ((kind & 0xff) == FAMILY_IPV4) {
+      const target = load<u32>(at, DESTINATION);
+      if (target == known) {
+        flags = knownFlags;
+      } else if (mayBeOwn(filter, mix(0, target))) {
+        flags = localFlags(FAMILY_IPV4, <usize>load<u32>(at, FRAME) + IPV4_DESTINATION);
+        known = target;
+        knownFlags = flags;
       }
+      const outwards = isAnswer(flags);
+      const address = select<u32>(target, load<u32>(at, SOURCE), outwards);
+      hash = mix(mix(hashSeed, address), portOf(at, outwards) | ((kind >> 8) << 16));
+    } else if (kind) {
+      const target = <usize>load<u32>(at, FRAME) + IPV6_DESTINATION;
+      if (wideKnown && !differ16(wideKnown, target)) {
+        flags = wideKnownFlags;
+      } else if (mayBeOwn(filter, hashAddress(FAMILY_IPV6, target))) {
+        flags = localFlags(FAMILY_IPV6, target);
+        wideKnown = target;
+        wideKnownFlags = flags;
+      }
+      const outwards = isAnswer(flags);
+      const end = select<usize>(target, target - 16, outwards);
+      hash = hashEnd(FAMILY_IPV6, end, portOf(at, outwards), kind >> 8);
     }
-    const outwards = flags < 0 || (flags & (LOCAL_POOL | LOCAL_VIRTUAL)) == LOCAL_POOL;
-    const ports = load<u32>(at, PORTS);
-    const portBe = select<u32>(ports >> 16, ports & 0xffff, outwards);
-    const end = select<usize>(target, target - select<usize>(4, 16, isIpv4), outwards);
-    const hash = isIpv4
-      ? hashEnd(FAMILY_IPV4, end, portBe, kind >> 8)
-      : hashEnd(FAMILY_IPV6, end, portBe, kind >> 8);
-    store<u8>(at, <u8>outwards, OUTWARDS);
-    store<u32>(at, <u32>chainOf(hash), CHAIN);
+    store<u8>(at, <u8>isAnswer(flags), OUTWARDS);
+    store<u32>(at, chainsAt + ((hash & mask) << 2), CHAIN);
   }
-  for (let i: u32 = 1; i < STEP; i++, at += NOTE_SIZE) store<u32>(at, <u32>chainOf(0), CHAIN);
+  for (let i: u32 = 1; i < STEP; i++, at += NOTE_SIZE) store<u32>(at, chainsAt, CHAIN);
+}
+
+// @ts-ignore: decorator
+@inline
+function mayBeOwn(filter: usize, hash: u32): bool {
+  return ((load<u32>(filter + ((<usize>hash >> 21) << 2)) >> ((hash >> 16) & 31)) & 1) != 0;
+}
+
+/** Whether what is sent to an address with these flags is looked up as an answer (see isRequest()). */
+// @ts-ignore: decorator
+@inline
+function isAnswer(flags: i32): bool {
+  return bool(u32(flags < 0) | u32((flags & (LOCAL_POOL | LOCAL_VIRTUAL)) == LOCAL_POOL));
+}
+
+/** The port of the end that is looked up. */
+// @ts-ignore: decorator
+@inline
+function portOf(at: usize, outwards: bool): u32 {
+  const ports = load<u32>(at, PORTS);
+  return select<u32>(ports >> 16, ports & 0xffff, outwards);
 }
 
 // @ts-ignore: decorator
@@ -456,6 +498,7 @@ function compare(packets: u32): u32 {
   const base = hotBase;
   const list = note(packets);
   let touched: u32 = 0;
+  let matched: u32 = 0;
   let open = packets;
   let at: usize = note(0);
   for (let i: u32 = 0; i < packets; i++, at += NOTE_SIZE) store<u32>(list + (i << 2), <u32>at);
@@ -468,18 +511,21 @@ function compare(packets: u32): u32 {
       const next = load<u32>(entry + ((node & 1) << 2), CONNECTION_NEXT);
       const match = matches(at, entry, node);
       store<u8>(at, <u8>match, FOUND);
+      matched += match;
       const isDone = match | u32(next == 0);
       // A packet that is done stays in the list only until the next one takes its place.
       store<u32>(list + (still << 2), <u32>at);
       store<u32>(at, select<u32>(<u32>entry, next, isDone), WHERE);
       still += u32(!isDone);
     }
-    if (!still) return touched;
+    if (!still) break;
     for (let i: u32 = 0; i < still; i++) {
       touched += load<u32>(entryOf(base, load<u32>(load<u32>(list + (i << 2)), WHERE)));
     }
     open = still;
   }
+  found = matched;
+  return touched;
 }
 
 /** Touches the wide record of each entry: an IPv4 connection has one too, which nobody uses. */
@@ -501,8 +547,8 @@ function touchWide(packets: u32): u32 {
 
 // @ts-ignore: decorator
 @inline
-function methodOf(entry: usize): u32 {
-  return (load<u32>(entry, CONNECTION_STATE) & STATE_FORWARD_MASK) >> STATE_FORWARD_SHIFT;
+function methodOf(state: u32): u32 {
+  return (state & STATE_FORWARD_MASK) >> STATE_FORWARD_SHIFT;
 }
 
 // @ts-ignore: decorator
@@ -517,19 +563,27 @@ function isTranslating(method: u32): bool {
  */
 // @ts-ignore: decorator
 @inline
-function takesUnchanged(at: usize, entry: usize, outwards: u32, isTcp: bool, timeout: u32): bool {
-  const state = load<u32>(entry, CONNECTION_STATE);
+function takesUnchanged(entry: usize, state: u32, outwards: u32, isTcp: bool, timeout: u32): bool {
   // An answer clears "no output", and one of UDP assures the template.
   const forAnswers = select<u32>(STATE_NO_OUTPUT, STATE_NO_OUTPUT | STATE_CONTROLLED, isTcp);
   const special = select<u32>(SPECIAL | forAnswers, SPECIAL, outwards);
-  const isOpen = !isTcp || (state & STATE_MASK) == TCP_ESTABLISHED;
+  const step = select<u32>((state & STATE_MASK) ^ TCP_ESTABLISHED, 0, isTcp);
   const methods = select<u32>(METHODS_OUT, METHODS_IN, outwards);
-  if ((state & special) | (load<u32>(entry, CONNECTION_TIMEOUT) ^ timeout)) return false;
-  if (!isOpen || !((methods >> methodOf(entry)) & 1)) return false;
+  const method = ((methods >> methodOf(state)) & 1) ^ 1;
   const id = load<u32>(entry, CONNECTION_DESTINATION_ID);
-  if (!(load<u32>(destinationState(id), DESTINATION_STATE_FLAGS) & DESTINATION_AVAILABLE)) return false;
-  if (methodOf(entry) == FORWARD_FULL_NAT && outwards && !isLocalEnd(at, entry)) return false;
-  return load<u8>(at, KIND) == <u8>FAMILY_IPV4 || isSameWide(at, entry, outwards);
+  const isGone =
+    (load<u32>(destinationState(id), DESTINATION_STATE_FLAGS) & DESTINATION_AVAILABLE) ^
+    DESTINATION_AVAILABLE;
+  const other = load<u32>(entry, CONNECTION_TIMEOUT) ^ timeout;
+  return !((state & special) | other | step | method | isGone);
+}
+
+/** What the folded addresses leave open: whether it is IPv6's whole ones, and full-nat's server. */
+// @ts-ignore: decorator
+@inline
+function isWholly(at: usize, entry: usize, outwards: u32, method: u32, isIpv4: bool): bool {
+  if (method == FORWARD_FULL_NAT && outwards && !isLocalEnd(at, entry)) return false;
+  return isIpv4 || isSameWide(at, entry, outwards, method);
 }
 
 /** Full-nat's server knows the local end only: it does not answer to the client's. */
@@ -549,13 +603,13 @@ function differ16(a: usize, b: usize): u64 {
 /** Whether a packet's IPv6 addresses are the connection's: folded ones of other addresses may be equal. */
 // @ts-ignore: decorator
 @inline
-function isSameWide(at: usize, entry: usize, outwards: u32): bool {
+function isSameWide(at: usize, entry: usize, outwards: u32, method: u32): bool {
   const wide = wideBase + (entry - hotBase);
   const source = <usize>load<u32>(at, FRAME) + IPV6_SOURCE;
   if (!outwards) {
     return !(differ16(wide + WIDE_CLIENT, source) | differ16(wide + WIDE_VIRTUAL, source + 16));
   }
-  const end: usize = methodOf(entry) == FORWARD_FULL_NAT ? WIDE_LOCAL : WIDE_CLIENT;
+  const end: usize = method == FORWARD_FULL_NAT ? WIDE_LOCAL : WIDE_CLIENT;
   return !(differ16(wide + WIDE_DESTINATION, source) | differ16(wide + end, source + 16));
 }
 
@@ -714,13 +768,13 @@ function mayLeave(
   frame: usize,
   transport: usize,
   entry: usize,
+  method: u32,
   isTcp: bool,
   isIpv4: bool,
   length: u32,
 ): bool {
   const hops = <u32>load<u8>(frame + select<usize>(IPV4_TTL, IPV6_HOP_LIMIT, isIpv4));
   if (length > portMtu || hops <= 1) return false;
-  const method = methodOf(entry);
   if (isTranslating(method)) {
     // A datagram without a checksum gets one when it is translated.
     return isTcp || load<u16>(transport, UDP_CHECKSUM) != 0;
@@ -762,6 +816,7 @@ function put(slot: u32, frame: usize, length: u32, way: u64): void {
  * @returns the first packet that is not of this kind
  */
 export function forwardHits(from: u32, packets: u32): u32 {
+  const tick = now;
   const generation = <u64>routeGeneration;
   const timeoutTcp = load<u32>(bank, BANK_TIMEOUT_TCP + (TCP_ESTABLISHED << 2));
   const timeoutUdp = load<u32>(bank, BANK_TIMEOUT_UDP);
@@ -782,7 +837,11 @@ export function forwardHits(from: u32, packets: u32): u32 {
     const outwards = <u32>load<u8>(at, OUTWARDS);
     const isTcp = load<u8>(at, KIND + 1) == <u8>PROTOCOL_TCP;
     const isIpv4 = load<u8>(at, KIND) == <u8>FAMILY_IPV4;
-    if (!takesUnchanged(at, entry, outwards, isTcp, isTcp ? timeoutTcp : timeoutUdp)) break;
+    const state = load<u32>(entry, CONNECTION_STATE);
+    const method = methodOf(state);
+    const timeout = select<u32>(timeoutTcp, timeoutUdp, isTcp);
+    if (!takesUnchanged(entry, state, outwards, isTcp, timeout)) break;
+    if (!isWholly(at, entry, outwards, method, isIpv4)) break;
     const way = wayOf(entry, outwards, generation);
     if (!way) break;
     const hopPort = <u32>(way >> 48) & 0xff;
@@ -796,8 +855,7 @@ export function forwardHits(from: u32, packets: u32): u32 {
     let frame: usize = load<u32>(at, FRAME);
     const length = <u32>load<u16>(at, LENGTH);
     const transport = frame + select<usize>(IPV4_TRANSPORT, IPV6_TRANSPORT, isIpv4);
-    if (!room || !mayLeave(frame, transport, entry, isTcp, isIpv4, length)) break;
-    const method = methodOf(entry);
+    if (!room || !mayLeave(frame, transport, entry, method, isTcp, isIpv4, length)) break;
     if (isTranslating(method)) rewriteTransport(transport, entry, outwards, isTcp, method);
     if (isIpv4) rewriteIpv4(frame, entry, outwards, method);
     else rewriteIpv6(frame, entry, outwards, method);
@@ -808,7 +866,7 @@ export function forwardHits(from: u32, packets: u32): u32 {
     }
     put(slot++, frame, sent, way);
     room--;
-    store<u32>(entry, now, CONNECTION_LAST_SEEN);
+    store<u32>(entry, tick, CONNECTION_LAST_SEEN);
     if (outwards) {
       countFor(entry, STATS_OUT_PACKETS, STATS_OUT_BYTES, length);
       outBytes += length;

@@ -204,9 +204,9 @@ function runLink(linkAt: usize): u32 {
   const isHost = (load<u8>(linkAt, LINK_FLAGS) & <u8>LINK_FROM_HOST) != 0;
   // Of one packet alone no misses can overlap. Who captures sees what the steps note in the record.
   const isFast = packets > 1 && !(isHost || capturing) && fastPathServes();
-  touchFrames(ring, packets);
-  if (isFast) findConnections(ring, packets, port(portIndex));
-  for (let i: u32 = 0; i < packets; i++) {
+  if (!isFast) touchFrames(ring, packets);
+  const found = isFast ? findConnections(ring, packets, port(portIndex)) : 0;
+  for (let i: u32 = 0; found < packets && i < packets; i++) {
     if (isFast && isFound(i)) continue;
     const descriptor = receivedDescriptor(ring, i);
     parseAndTouch(
@@ -220,6 +220,7 @@ function runLink(linkAt: usize): u32 {
   store<u32>(linkAt, load<u32>(linkAt, LINK_FILL_OUTSTANDING) - packets, LINK_FILL_OUTSTANDING);
   countMany(COUNTER_RECEIVED, packets);
   if (isFast) {
+    if (found < packets) touchOthers(packets);
     handleOthers(packets, portIndex);
     return packets;
   }
@@ -247,7 +248,6 @@ function runCaptured(packets: u32, isHost: bool): void {
 
 /** Forwards known connections' plain packets, and leads each of the others through the steps. */
 function handleOthers(packets: u32, portIndex: u8): void {
-  touchOthers(packets);
   let done: u32 = 0;
   while (true) {
     done = forwardHits(done, packets);
