@@ -1,6 +1,6 @@
 // What every bench is given and gives.
 
-import type { Result } from './result.ts';
+import type { Missing, Result } from './result.ts';
 
 /** A run's settings. */
 export interface BenchContext {
@@ -11,6 +11,8 @@ export interface BenchContext {
   readonly otherModule: WebAssembly.Module | undefined;
   /** Tells whoever waits what is being done. */
   readonly say: (text: string) => void;
+  /** Tells that somebody or something could not be measured here: it has a line in the table. */
+  readonly miss: (missing: Missing) => void;
 }
 
 /** One group of numbers, asked for by its name. */

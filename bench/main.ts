@@ -1,9 +1,8 @@
 // npm run bench [-- NAME ... --quick --compare REPORT --out REPORT --against WASM]
 
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { formatTable } from '../host/cli/table.ts';
 import { sourceRoot } from '../host/netns/processes.ts';
 import { compileWasm } from '../host/worker/wasm.ts';
 import type { Bench, BenchContext } from './bench.ts';
@@ -12,8 +11,21 @@ import { axes, hitPath, methods } from './data-plane/hit-path.ts';
 import { newConnections } from './data-plane/new-connections.ts';
 import { stages } from './data-plane/stages.ts';
 import { workers } from './data-plane/workers.ts';
-import { makeReport, type Report, type Result, readReport, writeReport } from './result.ts';
+import { ecmp } from './ecmp.ts';
+import { changes } from './end-to-end/changes.ts';
+import { http } from './end-to-end/http.ts';
+import { packets } from './end-to-end/packets.ts';
+import { writePlots } from './plots.ts';
+import {
+  type Missing,
+  makeReport,
+  type Report,
+  type Result,
+  readReport,
+  writeReport,
+} from './result.ts';
 import { schedulers } from './schedulers.ts';
+import { describeChanges, describeResults } from './table.ts';
 import { tables } from './tables.ts';
 
 const BENCHES: readonly Bench[] = [
@@ -25,13 +37,17 @@ const BENCHES: readonly Bench[] = [
   workers,
   schedulers,
   tables,
+  packets,
+  http,
+  changes,
+  ecmp,
 ];
 
 const USAGE = `usage: npm run bench -- [NAME ...] [options]
 
   --quick            small sizes, few rounds: under a minute
   --compare REPORT   what has become worse since that report, beyond the noise; exit 1 if anything
-  --out REPORT       where the results go (bench/results/latest.json)
+  --out REPORT       where the results go (bench/results/latest.json); plots go beside it
   --against WASM     another build of the data plane, measured in the same rounds
   --help
 
@@ -84,88 +100,40 @@ async function run(options: Options): Promise<number> {
   // Read first: the results may go to the same file.
   const earlier = options.compare === undefined ? undefined : readReport(options.compare);
   const { against, quick } = options;
+  const missing: Missing[] = [];
   const context: BenchContext = {
     quick,
     module: await compileWasm('release'),
     otherModule:
       against === undefined ? undefined : await WebAssembly.compile(await readFile(against)),
     say: (text) => process.stderr.write(`  ${text}\n`),
+    miss: (one) => missing.push(one),
   };
   const results: Result[] = [];
   for (const bench of options.benches) {
     process.stderr.write(`${bench.name}: ${bench.about}\n`);
+    const known = missing.length;
     const found = await bench.run(context);
     results.push(...found);
-    console.log(`\n${describeResults(found)}`);
+    console.log(`\n${describeResults(found, missing.slice(known))}`);
   }
-  const report = makeReport(results);
+  const report = makeReport({ command: commandOf(process.argv.slice(2)), results, missing });
   writeReport(options.out, report);
+  const plots = await writePlots(dirname(options.out), report);
   console.log(`${report.machine.cpu}, Linux ${report.machine.kernel}, Node ${report.machine.node}`);
-  console.log(`written to ${options.out}`);
+  console.log(`written to ${[options.out, ...plots].join(', ')}`);
   return earlier === undefined ? 0 : compareReports(earlier, report);
 }
 
-function describeResults(results: readonly Result[]): string {
-  const names = [...new Set(results.flatMap(({ params }) => Object.keys(params)))];
-  const others = [...new Set(results.flatMap(({ against }) => Object.keys(against)))];
-  const columns = [
-    { heading: 'bench' },
-    ...names.map((heading) => ({ heading, align: 'right' as const })),
-    { heading: 'value', align: 'right' as const },
-    { heading: 'spread', align: 'right' as const },
-    { heading: 'unit' },
-    ...others.flatMap((name) => [
-      { heading: name, align: 'right' as const },
-      { heading: 'ratio', align: 'right' as const },
-      { heading: 'spread', align: 'right' as const },
-    ]),
-  ];
-  const rows = results.map(({ name, unit, value, spread, params, against }) => [
-    name,
-    ...names.map((param) => String(params[param] ?? '')),
-    short(value),
-    spread.map(short).join('-'),
-    unit,
-    ...others.flatMap((other) => {
-      const comparison = against[other];
-      if (comparison === undefined) return ['', '', ''];
-      const { ratio, ratioSpread } = comparison;
-      return [short(comparison.value), ratio.toFixed(2), ratioSpread.map(toRatio).join('-')];
-    }),
-  ]);
-  return formatTable(columns, rows);
-}
-
-function toRatio(value: number): string {
-  return value.toFixed(2);
-}
-
-function short(value: number): string {
-  const digits = Math.abs(value) >= 1000 ? 0 : Math.abs(value) >= 10 ? 1 : 2;
-  return value.toFixed(digits);
+function commandOf(words: readonly string[]): string {
+  return words.length === 0 ? 'npm run bench' : `npm run bench -- ${words.join(' ')}`;
 }
 
 function compareReports(before: Report, after: Report): number {
   const changes = compareResults(before.results, after.results);
   const moved = changes.filter(({ verdict }) => verdict !== 'same');
   console.log(`\n${changes.length} numbers compared with ${before.commit}: ${moved.length} moved`);
-  const rows = moved.map((change) => [
-    change.verdict,
-    change.name,
-    change.params,
-    short(change.before),
-    short(change.after),
-    change.unit,
-  ]);
-  const headings = ['', 'bench', 'params', 'before', 'after', 'unit'];
-  if (rows.length > 0) {
-    console.log(
-      formatTable(
-        headings.map((heading) => ({ heading })),
-        rows,
-      ),
-    );
-  }
+  if (moved.length > 0) console.log(describeChanges(moved));
   return moved.some(({ verdict }) => verdict === 'worse') ? EXIT_WORSE : 0;
 }
 

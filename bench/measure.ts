@@ -3,16 +3,16 @@
 // least and the greatest of them, and a ratio is the median of the rounds' own ratios.
 
 /** Somebody whose slices of work are timed. */
-export interface Competitor {
+export interface Competitor<Value = number> {
   readonly name: string;
-  /** Does a slice of work. @returns its value, in the unit of the bench */
-  slice(): number | Promise<number>;
+  /** Does a slice of work. @returns its value, in the unit of the bench; or several of them */
+  slice(): Value | Promise<Value>;
 }
 
 /** The values of one competitor, by round. */
-export interface Sample {
+export interface Sample<Value = number> {
   readonly name: string;
-  readonly values: readonly number[];
+  readonly values: readonly Value[];
 }
 
 /** A number and how far its rounds lay apart. */
@@ -21,13 +21,17 @@ export interface Summary {
   readonly spread: readonly [min: number, max: number];
 }
 
-/** Lets competitors take turns; every second round goes backwards. The first round is a warm-up. */
-export async function interleave(
-  competitors: readonly Competitor[],
+/**
+ * Lets competitors take turns; every second round goes backwards.
+ * @param warmUps rounds before the first that counts
+ */
+export async function interleave<Value = number>(
+  competitors: readonly Competitor<Value>[],
   rounds: number,
-): Promise<readonly Sample[]> {
-  const values = competitors.map((): number[] => []);
-  for (let round = -1; round < rounds; round++) {
+  warmUps = 1,
+): Promise<readonly Sample<Value>[]> {
+  const values = competitors.map((): Value[] => []);
+  for (let round = -warmUps; round < rounds; round++) {
     const order = competitors.map((_, index) => index);
     if (round % 2 === 0) order.reverse();
     for (const index of order) {
@@ -49,6 +53,14 @@ export function median(values: readonly number[]): number {
 /** Median and spread. */
 export function summarize(values: readonly number[]): Summary {
   return { value: median(values), spread: [Math.min(...values), Math.max(...values)] };
+}
+
+/** One number of each round. */
+export function pluck<Value>(
+  { name, values }: Sample<Value>,
+  pick: (value: Value) => number,
+): Sample {
+  return { name, values: values.map(pick) };
 }
 
 /** The ratio of two competitors, round by round. */

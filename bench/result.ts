@@ -2,10 +2,13 @@
 
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { cpus, release, totalmem } from 'node:os';
+import { cpus, loadavg, release, totalmem } from 'node:os';
 import { dirname } from 'node:path';
 import { sourceRoot } from '../host/netns/processes.ts';
 import { ratioOf, type Sample, type Summary, summarize } from './measure.ts';
+
+/** Read when the program starts, before it makes load itself. */
+const LOAD_AT_START = loadavg()[0];
 
 /** The same number of somebody else, in the same rounds. */
 export interface Comparison {
@@ -25,6 +28,15 @@ export interface Result extends Summary {
   readonly against: Readonly<Record<string, Comparison>>;
 }
 
+/** What could not be measured, and why. */
+export interface Missing {
+  /** The bench's name. */
+  readonly name: string;
+  /** Who or what. */
+  readonly what: string;
+  readonly why: string;
+}
+
 /** Where and when numbers were made. */
 export interface Machine {
   readonly cpu: string;
@@ -34,6 +46,8 @@ export interface Machine {
   readonly node: string;
   readonly compiler: string;
   readonly transparentHugePages: string;
+  /** Processes that wanted a processor in the last minute, when the run began. */
+  readonly loadAtStart: number;
 }
 
 /** The results file. */
@@ -41,7 +55,10 @@ export interface Report {
   readonly machine: Machine;
   readonly date: string;
   readonly commit: string;
+  /** The command that made it. */
+  readonly command: string;
   readonly results: readonly Result[];
+  readonly missing: readonly Missing[];
 }
 
 /** A result from its rounds, and how it compares with others in the same rounds. */
@@ -66,12 +83,15 @@ export function exactResult(
   return { ...about, value, spread: [value, value], against: {} };
 }
 
-export function makeReport(results: readonly Result[]): Report {
+export function makeReport(made: Pick<Report, 'command' | 'results' | 'missing'>): Report {
+  const { command, results, missing } = made;
   return {
     machine: describeMachine(),
     date: new Date().toISOString(),
     commit: describeCommit(),
+    command,
     results,
+    missing,
   };
 }
 
@@ -97,6 +117,7 @@ function describeMachine(): Machine {
     node: process.version,
     compiler: firstLine('cc', ['--version']),
     transparentHugePages: chosenHugePages(),
+    loadAtStart: LOAD_AT_START,
   };
 }
 
