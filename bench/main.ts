@@ -25,6 +25,7 @@ import {
   writeReport,
 } from './result.ts';
 import { schedulers } from './schedulers.ts';
+import { steering } from './steering.ts';
 import { describeChanges, describeResults } from './table.ts';
 import { tables } from './tables.ts';
 
@@ -37,6 +38,7 @@ const BENCHES: readonly Bench[] = [
   workers,
   schedulers,
   tables,
+  steering,
   packets,
   http,
   changes,

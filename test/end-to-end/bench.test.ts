@@ -24,7 +24,14 @@ const IN_MEMORY = [
   'publish',
   'ecmp',
 ];
-const ON_VETH = ['packets', 'packet-latency', 'packet-processor-time', 'http', 'changes-lost'];
+const ON_VETH = [
+  'steering',
+  'packets',
+  'packet-latency',
+  'packet-processor-time',
+  'http',
+  'changes-lost',
+];
 
 let directory: string;
 
