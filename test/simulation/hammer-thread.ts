@@ -13,10 +13,12 @@ export interface HammerTask {
   readonly module: WebAssembly.Module;
   readonly seed: number;
   readonly startTick: number;
-  readonly milliseconds: number;
   /** Ticks of the data plane in one millisecond of ours. */
   readonly ticksPerMillisecond: number;
-  /** One word: the tick that both threads see, moved on by worker 0. */
+  /**
+   * Three words: the tick that both threads see, moved on by worker 0; not 0 when they are to end;
+   * how many of them have begun.
+   */
   readonly clock: SharedArrayBuffer;
   readonly clientMac: string;
   readonly serverMac: string;
@@ -62,13 +64,14 @@ function run(task: HammerTask): HammerResult {
   // Building frames takes longer than handling them: a stock of them is used again and again.
   const stock = Array.from({ length: 2000 }, () => frameOf(random, task));
   const clock = new Int32Array(task.clock);
+  Atomics.add(clock, 2, 1);
   const start = performance.now();
   let received = 0;
   let sent = 0;
   let turns = 0;
   for (;;) {
+    if (Atomics.load(clock, 1) !== 0) break;
     const elapsed = performance.now() - start;
-    if (elapsed > task.milliseconds) break;
     if (worker === 0) {
       Atomics.store(clock, 0, tick + Math.floor(elapsed * task.ticksPerMillisecond));
     }

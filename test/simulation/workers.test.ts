@@ -132,14 +132,14 @@ describe.each(['release', 'debug'] as const)('%s', (on) => {
     const control = createDirector(memory);
     const module = new WebAssembly.Module(readFileSync(freshBuild(on)));
     const source = await bundleThread(new URL('./hammer-thread.ts', import.meta.url));
-    const clock = new SharedArrayBuffer(4);
-    new Int32Array(clock)[0] = START;
+    const clock = new SharedArrayBuffer(12);
+    const words = new Int32Array(clock);
+    words[0] = START;
     const common = {
       memory: memory.memory,
       module,
       seed: SEED,
       startTick: START,
-      milliseconds: MILLISECONDS,
       ticksPerMillisecond: 5,
       clock,
       clientMac: CLIENT_PORT_MAC,
@@ -155,11 +155,14 @@ describe.each(['release', 'debug'] as const)('%s', (on) => {
       }),
     );
     const random = new Random(SEED);
-    const end = performance.now() + MILLISECONDS - 300;
+    while (running && Atomics.load(words, 2) < WORKERS) await sleep(1);
+    const end = performance.now() + MILLISECONDS;
     while (running && performance.now() < end) {
       await sleep(3);
       disturb(random, control, memory);
     }
+    // Only now: who waits for the workers to adopt tables must not meet one that has ended.
+    Atomics.store(words, 1, 1);
     const results = await threads;
     for (const { received, sent, turns } of results) {
       expect(received).toBeGreaterThan(1000);
@@ -168,7 +171,7 @@ describe.each(['release', 'debug'] as const)('%s', (on) => {
     }
     const { live } = checkMemory(memory);
     expect(checkLocalEnds(memory, live)).toBe(true);
-    drain(memory, module, new Int32Array(clock)[0]);
+    drain(memory, module, words[0]);
     expect(checkMemory(memory).live).toEqual([]);
   });
 });
