@@ -467,8 +467,9 @@ export class Director {
     await this.#watchFile();
     this.#logWarnings(result.warnings);
     const changes = result.changes.length;
+    const milliseconds = Math.round(this.#running.takeOverMs);
     this.#log.info(
-      { event: 'reloaded', file: result.file, changes },
+      { event: 'reloaded', file: result.file, changes, milliseconds },
       `configuration ${result.file} taken over, ${changes} changes`,
     );
     return result;

@@ -64,6 +64,7 @@ export class DrainKeeper {
   commit(drains: Drains, gone: readonly DrainedServer[] = []): void {
     const before = this.#drains;
     this.#drains = drains;
+    this.#countedAt = Number.NEGATIVE_INFINITY;
     if (gone.length > 0) this.#logFinished(gone);
     else if (before !== drains) this.#logChanges(before);
   }
@@ -74,6 +75,7 @@ export class DrainKeeper {
     const drain = service?.servers.get(serverKey);
     if (service === undefined || drain === undefined) return undefined;
     const now = this.#options.now();
+    this.#count(now);
     return {
       open: this.#openOf(service, drain),
       elapsed: seconds(now - drain.startedAt),

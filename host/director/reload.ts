@@ -62,6 +62,7 @@ export class RunningConfig {
   readonly #drains: DrainKeeper;
   #config: Config;
   #loadedAt = new Date();
+  #takeOverMs = 0;
   /** The services as health wants them. */
   #effective: Services;
   /** What is in the tables on the file's behalf: these, and what drains. */
@@ -92,6 +93,11 @@ export class RunningConfig {
 
   get loadedAt(): Date {
     return this.#loadedAt;
+  }
+
+  /** How long the last reload took from the plan to its publication, in milliseconds. */
+  get takeOverMs(): number {
+    return this.#takeOverMs;
   }
 
   /** What drains. */
@@ -207,6 +213,7 @@ export class RunningConfig {
   }
 
   #takeOver(loaded: Extract<ConfigResult, { ok: true }>): ReloadResult {
+    const start = performance.now();
     const plan = this.#plan(loaded);
     const fixed = plan.fileChanges.filter(
       (change) => change.kind === 'director-changed' && change.needsRestart,
@@ -226,6 +233,7 @@ export class RunningConfig {
     this.#drains.commit(plan.drains);
     plan.health.commit();
     this.#loadedAt = new Date();
+    this.#takeOverMs = performance.now() - start;
     return plan.result;
   }
 

@@ -30,11 +30,13 @@ export interface Surroundings {
 export function kernelWarnings(config: Config, surroundings: Surroundings): ConfigProblem[] {
   const found = new Map<string, ConfigProblem>();
   const own = new Set(surroundings.world.addresses.map(({ address }) => address));
+  const isFull = () => found.size > WARNINGS_MAX;
   const add = (key: string, problem: () => Omit<ConfigProblem, 'file'>) => {
-    if (found.has(key) || found.size > WARNINGS_MAX) return;
+    if (found.has(key) || isFull()) return;
     found.set(key, { file: config.file, ...problem() });
   };
   for (const [index, service] of config.services.entries()) {
+    if (isFull()) break;
     const { listen } = service;
     const path = `services[${index}]`;
     if (listen.kind === 'address' && !own.has(listen.address)) {
@@ -91,19 +93,37 @@ function missingAddress(
 
 function whyUnreachable(
   { address, forwarding }: DestinationConfig,
-  { memory }: Surroundings,
+  surroundings: Surroundings,
 ): Pick<ConfigProblem, 'code' | 'message'> | undefined {
-  const route = findRoute(memory, memory.activeBank(), addressBytes(address));
-  if (route === 0) {
+  const kind = routeKind(address, surroundings);
+  if (kind === NO_ROUTE) {
     const message = `no route of a port leads to ${address}: packets to it are dropped`;
     return { code: 'server-unreachable', message };
   }
-  if (forwarding !== 'direct-route' || memory.u8[route + ROUTE_KIND] !== ROUTE_VIA)
-    return undefined;
+  if (forwarding !== 'direct-route' || kind !== ROUTE_VIA) return undefined;
   const message =
     `direct-route needs ${address} on a network of a port, but the way to it is a gateway, ` +
     'which does not know what to do with packets for the virtual address';
   return { code: 'direct-route-via-gateway', message };
+}
+
+const NO_ROUTE = 0;
+/** The kinds of routes to addresses, for as long as there is the same world. */
+const routeKinds = new WeakMap<World, Map<string, number>>();
+
+/** ROUTE_* of the way to an address: a hundred thousand of them are asked for at each reload. */
+function routeKind(address: string, { world, memory }: Surroundings): number {
+  let kinds = routeKinds.get(world);
+  if (kinds === undefined) {
+    kinds = new Map();
+    routeKinds.set(world, kinds);
+  }
+  const known = kinds.get(address);
+  if (known !== undefined) return known;
+  const route = findRoute(memory, memory.activeBank(), addressBytes(address));
+  const kind = route === 0 ? NO_ROUTE : memory.u8[route + ROUTE_KIND]!;
+  kinds.set(address, kind);
+  return kind;
 }
 
 function isInside(address: Uint8Array, network: Uint8Array, prefixLength: number): boolean {

@@ -200,7 +200,7 @@ describe('reloads of a running director', () => {
     });
     const running = runClient(bed.topology.client, ['transfers', slow], {
       onEvent: started,
-      timeout: 6_000,
+      timeout: 4_500,
     }).catch(() => undefined);
     await underWay;
     await body();
