@@ -268,9 +268,7 @@ export class HealthManager {
       if (before?.service === service && !this.#stale.has(service.key)) {
         return { state: before, events: [] };
       }
-      return stepService(before, service, (server) =>
-        this.#inputOf(checkers, service.key, server),
-      );
+      return stepService(before, service, (server) => this.#inputOf(checkers, service.key, server));
     });
   }
 
