@@ -1,11 +1,12 @@
 /**
- * The pages of host/docs that follow from definitions: counters, sysctls, limits. Run as a program,
- * `node dist/host/reference/pages.js`, this writes them.
+ * The pages of host/docs that follow from definitions: the configuration's keys, counters, sysctls,
+ * limits. Run as a program, `node dist/host/reference/pages.js`, this writes them.
  */
 
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { configurationPage } from './configuration-page.ts';
 import { countersPage } from './counters-page.ts';
 import { limitsPage } from './limits-page.ts';
 import { sysctlsPage } from './sysctls-page.ts';
@@ -13,6 +14,7 @@ import { sysctlsPage } from './sysctls-page.ts';
 /** Each file's name in host/docs, and its text. */
 export function referencePages(): ReadonlyMap<string, string> {
   return new Map([
+    ['configuration.md', configurationPage()],
     ['counters.md', countersPage()],
     ['limits.md', limitsPage()],
     ['sysctls.md', sysctlsPage()],
