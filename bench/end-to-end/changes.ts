@@ -42,7 +42,7 @@ const CHECK = { type: 'tcp', interval: '200ms', timeout: '100ms', rise: 2, fall:
 const REQUESTS = 1000;
 
 function roundsOf({ quick }: BenchContext): readonly [rounds: number, warmUps: number] {
-  return quick ? [1, 0] : [7, 1];
+  return quick ? [1, 0] : [5, 1];
 }
 
 /** What one change did. */

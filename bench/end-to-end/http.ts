@@ -112,7 +112,7 @@ function halfOf(peaks: readonly Sample<Peak>[]): number {
 }
 
 async function run(context: BenchContext, stage: Stage): Promise<readonly Result[]> {
-  const effort = context.quick ? QUICK : { rounds: 7, seconds: 2, warmUps: 1 };
+  const effort = context.quick ? QUICK : { rounds: 7, seconds: 1, warmUps: 1 };
   const client = isInstalled('wrk') && !context.quick ? 'wrk' : 'own';
   if (!isInstalled('wrk')) {
     context.miss({ name: BENCH, what: 'wrk', why: 'not installed: our own client asks instead' });

@@ -134,7 +134,7 @@ async function measureIdle(contestants: readonly Contestant[]): Promise<readonly
 }
 
 async function run(context: BenchContext, stage: Stage): Promise<readonly Result[]> {
-  const effort = context.quick ? QUICK : { rounds: 9, seconds: 1, warmUps: 1 };
+  const effort = context.quick ? QUICK : { rounds: 7, seconds: 0.7, warmUps: 1 };
   for (const { running } of stage.contestants) giveWay(running);
   const results: Result[] = [];
   context.say(`${stage.contestants.length} balancers: as many packets as go, one way`);
