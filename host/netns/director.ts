@@ -12,6 +12,8 @@ export interface DirectorOptions {
   readonly configuration: string;
   /** The same path as `control` in the configuration. */
   readonly socket: string;
+  /** How long it may take to start, in milliseconds. */
+  readonly startTimeout?: number;
 }
 
 export interface Director {
@@ -33,7 +35,7 @@ export async function startDirector(
   namespace: Namespace,
   options: DirectorOptions,
 ): Promise<Director> {
-  const { configuration, socket } = options;
+  const { configuration, socket, startTimeout = START_TIMEOUT_MS } = options;
   const child = namespace.spawn([
     process.execPath,
     directorProgram(),
@@ -43,7 +45,7 @@ export async function startDirector(
   ]);
   const log = await waitForLine(child, /\bready\b/, {
     what: 'the director',
-    timeout: START_TIMEOUT_MS,
+    timeout: startTimeout,
   });
   return {
     child,

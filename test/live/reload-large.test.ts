@@ -22,7 +22,7 @@ describe(`${SERVICES} services with ${SERVERS} servers each`, () => {
     bed = new LiveBed({ arms: 2, queues: 2, servers: 2 });
     await bed.startServers();
     write(() => 1);
-    const options = { configuration: bed.file, socket: bed.socket };
+    const options = { configuration: bed.file, socket: bed.socket, startTimeout: 100_000 };
     bed.director = await startDirector(bed.topology.director, options);
   });
   afterAll(() => bed?.close());
