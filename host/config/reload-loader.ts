@@ -1,6 +1,6 @@
 /**
- * Loads the running configuration again and again. A small file is read on the spot; for a large one
- * there is a thread, which stays, because it remembers what it has parsed.
+ * Loads the running configuration again and again. A small file is read on the spot; for a large
+ * one there is a thread, which stays, because it remembers what it has parsed.
  */
 
 import { stat } from 'node:fs/promises';

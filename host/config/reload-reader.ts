@@ -1,4 +1,7 @@
-/** Loads one version of a file after the other; what an edit has not touched is not parsed again. */
+/**
+ * Loads one version of a file after the other; what an edit has not touched is not parsed
+ * again.
+ */
 
 import { detectKind } from '../import/detect.ts';
 import { loadConfig } from './load.ts';

@@ -1,7 +1,8 @@
 /**
  * A configuration's text cut into its services, so that a reload need only parse those that were
- * edited. Only plain files can be cut: `services:` at the start of a line, its items in block style,
- * and nothing in the file that reaches from one part into another (anchors, aliases, documents).
+ * edited. Only plain files can be cut: `services:` at the start of a line, its items in block
+ * style, and nothing in the file that reaches from one part into another (anchors, aliases,
+ * documents).
  */
 
 /** A text in pieces; together they are the text. */

@@ -3,9 +3,9 @@
  * into its place; Kubernetes changes a symbolic link two steps away. So it is the directories that
  * are watched, those of every link on the way to the file included, and what counts is the content.
  *
- * A file is taken when it has been left alone for a moment and nobody on this machine has it open for
- * writing. What is still half-written then cannot be told from what was meant; it is read again when
- * the rest comes.
+ * A file is taken when it has been left alone for a moment and nobody on this machine has it open
+ * for writing. What is still half-written then cannot be told from what was meant; it is read
+ * again when the rest comes.
  */
 
 import { createHash } from 'node:crypto';

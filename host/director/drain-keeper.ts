@@ -7,7 +7,10 @@ import { type Drain, type Drains, drainsWithout, NO_DRAINS, type ServiceDrain } 
 import { countOpenConnections } from './open-connections.ts';
 import { destinationKeyOf, serviceKeyOf } from './rules.ts';
 
-/** Closed connections are told from open ones this often; that takes a walk over the whole table. */
+/**
+ * Closed connections are told from open ones this often; that takes a walk over the whole
+ * table.
+ */
 const COUNT_MS = 1000;
 /** A worker may still give a server one last connection before it has adopted the new tables. */
 const SETTLE_MS = 200;

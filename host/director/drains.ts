@@ -1,5 +1,6 @@
-// Servers that were taken out of the file and still have connections: what drains, since when, until
-// when. The state is a value: a reload makes another one, and keeps it when it can be carried out.
+// Servers that were taken out of the file and still have connections: what drains, since when,
+// until when. The state is a value: a reload makes another one, and keeps it when it can be
+// carried out.
 //
 //   in the file  -- taken out -->  draining  -- no connection left, or the deadline -->  gone
 //        ^                            |

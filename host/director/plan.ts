@@ -1,6 +1,6 @@
-// What a reload does, before it is done: the changes of the file in words, the changes of the tables,
-// the servers that lose their place with their connections, and what ipvsadm has done to the file's
-// services, which the file takes back.
+// What a reload does, before it is done: the changes of the file in words, the changes of the
+// tables, the servers that lose their place with their connections, and what ipvsadm has done to
+// the file's services, which the file takes back.
 
 import {
   FORWARD_DIRECT_ROUTE,

@@ -1,10 +1,10 @@
-// The running configuration and the way to another one, the only one there is: `wvs reload`, SIGHUP and
-// a changed file all end here.
+// The running configuration and the way to another one, the only one there is: `wvs reload`,
+// SIGHUP and a changed file all end here.
 //
 //   load -> diff -> prepare (health, drains) -> plan -> apply in one publication -> commit
 //
-// Nothing before `apply` changes anything, and what cannot be applied is undone. Between reloads, the
-// results of health checks and servers that have drained change the same tables.
+// Nothing before `apply` changes anything, and what cannot be applied is undone. Between reloads,
+// the results of health checks and servers that have drained change the same tables.
 
 import { type Change, describeChange, diffConfigs, type KnownChanges } from '../config/diff.ts';
 import { loadConfig } from '../config/load.ts';

@@ -1,5 +1,5 @@
-// Services and servers as `wvs status` shows them: what the control core has, joined with what the file,
-// health checking and draining know of the same ones.
+// Services and servers as `wvs status` shows them: what the control core has, joined with what
+// the file, health checking and draining know of the same ones.
 
 import { destinationKey } from '../config/keys.ts';
 import type { ServiceConfig } from '../config/types.ts';
@@ -13,7 +13,10 @@ import { loadOf, serverStatus, serviceText } from './status.ts';
 /** What is known of services beside what the control core has. */
 export type StatusSources = Pick<RunningConfig, 'config' | 'placed' | 'health' | 'drains'>;
 
-/** All services with their servers, those that are down and have no place in the tables included. */
+/**
+ * All services with their servers, those that are down and have no place in the tables
+ * included.
+ */
 export function serviceStatuses(control: Control, sources: StatusSources): ServiceStatus[] {
   const health = new Map(sources.health.status().services.map((each) => [each.key, each]));
   const configured = new Map(sources.config.services.map((each) => [each.key, each]));

@@ -1,6 +1,6 @@
-// When the steering program is told of changes. A worker sends a connection to a new server the moment
-// it has the new tables, and the answer may be there a millisecond later: servers are steered before
-// the workers know them. Services come after, and all that goes, goes last.
+// When the steering program is told of changes. A worker sends a connection to a new server the
+// moment it has the new tables, and the answer may be there a millisecond later: servers are
+// steered before the workers know them. Services come after, and all that goes, goes last.
 
 import { isDeepStrictEqual } from 'node:util';
 import type { SteeringTables } from 'af-xdp-socket';
