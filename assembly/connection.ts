@@ -228,10 +228,11 @@ export function hashConnection(index: u32): void {
   const entry = hot(index);
   const state = load<u32>(entry, CONNECTION_STATE);
   if (state & STATE_ONE_PACKET) return;
-  atomic.or<u32>(entry + CONNECTION_STATE, STATE_HASHED);
+  // Said only when it is true: who ends the entry before takes nothing out of the chain, and leaves
+  // that to us.
   insertNode(index << 1, clientHash(index));
-  // Another worker may have ended it since it was taken out of its chain to be put in anew.
-  if (atomic.load<u32>(entry + CONNECTION_STATE) & STATE_DEAD) unhashConnection(index);
+  const before = atomic.or<u32>(entry + CONNECTION_STATE, STATE_HASHED);
+  if (before & STATE_DEAD) unhashConnection(index);
 }
 
 /**
