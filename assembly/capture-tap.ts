@@ -4,6 +4,8 @@
 // Each worker has a ring of slots that only it fills and only the host empties (CAPTURE_* in
 // layout.ts). The records of one packet are filled while it is handled, and published together at
 // its end, when it is known whose packet it was; a packet that is not wanted leaves no trace.
+// What is published gets a number that counts for all workers. That is before the worker submits
+// what it sends, so that an answer, whoever takes it, has a higher number than its question.
 
 import {
   CAPTURE_CONNECTION,
@@ -36,6 +38,7 @@ import {
   CONNECTION_DESTINATION_ID,
   CONTROL_CAPTURE,
   CONTROL_CAPTURE_DIRECTIONS,
+  CONTROL_CAPTURE_PACKETS,
   CONTROL_CAPTURE_SERVICE,
   CONTROL_CAPTURE_SNAP_LENGTH,
   CONTROL_REGION_CAPTURE,
@@ -67,7 +70,6 @@ let ring: usize = 0;
 let filled: u32 = 0;
 /** Some record of the packet at hand found no slot. */
 let isTorn: bool = false;
-let packets: u32 = 0;
 
 /** Notices that a capture began or ended. Called between two bursts. */
 export function adoptCapture(): void {
@@ -98,7 +100,6 @@ function add(kind: u32, frame: usize, length: u32, portIndex: u32): void {
   store<u32>(at, kept, CAPTURE_LENGTH);
   store<u32>(at, length, CAPTURE_ORIGINAL_LENGTH);
   store<u32>(at, load<u32>(worker, WORKER_MILLISECONDS), CAPTURE_MILLISECONDS);
-  store<u32>(at, packets, CAPTURE_PACKET);
   store<u8>(at, <u8>kind, CAPTURE_KIND);
   store<u8>(at, <u8>portIndex, CAPTURE_PORT);
   memory.copy(at + CAPTURE_DATA, frame, kept);
@@ -135,15 +136,16 @@ export function endCapture(packet: usize): void {
   const wanted = load<u32>(CONTROL_CAPTURE_SERVICE);
   if (wanted && wanted != serviceId) return;
   if (!(load<u32>(CONTROL_CAPTURE_DIRECTIONS) & direction)) return;
-  packets++;
   if (isTorn) {
     store<u32>(ring, load<u32>(ring, CAPTURE_LOST) + 1, CAPTURE_LOST);
     return;
   }
   const verdict = load<u8>(packet, PACKET_VERDICT);
   const reason = verdict == <u8>VERDICT_DROP ? load<u8>(packet, PACKET_REASON) : 0;
+  const number = atomic.add<u32>(CONTROL_CAPTURE_PACKETS, 1);
   for (let n: u32 = 0; n < filled; n++) {
     const at = slot(n);
+    store<u32>(at, number, CAPTURE_PACKET);
     store<u8>(at, verdict, CAPTURE_VERDICT);
     store<u8>(at, reason, CAPTURE_REASON);
     store<u32>(at, serviceId, CAPTURE_SERVICE);

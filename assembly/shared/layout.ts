@@ -109,6 +109,8 @@ export const CONTROL_CAPTURE_SERVICE: u32 = CONTROL + 2432;
 export const CONTROL_CAPTURE_DIRECTIONS: u32 = CONTROL + 2436;
 /** Bytes kept of each frame. */
 export const CONTROL_CAPTURE_SNAP_LENGTH: u32 = CONTROL + 2440;
+/** Packets published by all workers: numbers them in the order in which they were handled. */
+export const CONTROL_CAPTURE_PACKETS: u32 = CONTROL + 2444;
 /** Work the host asks worker 0 for, REQUEST_* bits; the worker clears them when it is done. */
 export const CONTROL_REQUESTS: u32 = CONTROL + 308;
 /** Expire the connections of destinations that are not available (expire_nodest_conn). */
@@ -698,7 +700,7 @@ export const CAPTURE_LENGTH: u32 = 0;
 export const CAPTURE_ORIGINAL_LENGTH: u32 = 4;
 /** Milliseconds since the director's start, of the turn. */
 export const CAPTURE_MILLISECONDS: u32 = 8;
-/** The same for a packet as it came and for what left because of it; per worker. */
+/** The packet's number: the same as it came and for what left because of it. */
 export const CAPTURE_PACKET: u32 = 12;
 export const CAPTURE_KIND: u32 = 16; // u8
 export const CAPTURE_PORT: u32 = 17; // u8

@@ -32,6 +32,7 @@ import {
   CAPTURE_VERDICT,
   CONTROL_CAPTURE,
   CONTROL_CAPTURE_DIRECTIONS,
+  CONTROL_CAPTURE_PACKETS,
   CONTROL_CAPTURE_SERVICE,
   CONTROL_CAPTURE_SNAP_LENGTH,
 } from '../../assembly/shared/layout.ts';
@@ -50,8 +51,10 @@ export type CaptureVerdict = 'transmit' | 'drop' | 'pass' | 'hold';
 
 /** One frame, as a packet came or as it left. */
 export interface CaptureRecord {
-  readonly worker: number;
-  /** Joins a packet that came with the frames that left because of it, within a worker. */
+  /**
+   * Joins a packet that came with the frames that left because of it, and counts the packets of
+   * all workers in the order in which they were handled.
+   */
   readonly packet: number;
   readonly kind: 'before' | 'after';
   /** Milliseconds since the director's start. */
@@ -105,19 +108,27 @@ export class CaptureRings {
     Atomics.store(this.#memory.u32, CONTROL_CAPTURE >>> 2, 0);
   }
 
-  /** What has come since the last time, a worker's after the other's. */
+  /** What has come since the last time, in the order of the packets' numbers. */
   drain(): CaptureRecord[] {
     const { u32 } = this.#memory;
+    // A packet without a number yet may answer one that is looked for in vain: it waits for the
+    // next time. All that came before a packet with a number has been published.
+    const end = Atomics.load(u32, CONTROL_CAPTURE_PACKETS >>> 2);
+    const records = this.#rings().flatMap((ring) => this.#drainRing(ring, end));
+    return records.sort((one, other) => comparePackets(one.packet, other.packet));
+  }
+
+  #drainRing(ring: number, end: number): CaptureRecord[] {
+    const { u32 } = this.#memory;
     const records: CaptureRecord[] = [];
-    for (const [worker, ring] of this.#rings().entries()) {
-      const head = Atomics.load(u32, (ring + CAPTURE_HEAD) >>> 2);
-      let tail = Atomics.load(u32, (ring + CAPTURE_TAIL) >>> 2);
-      for (; tail !== head; tail = (tail + 1) >>> 0) {
-        const slot = ring + CAPTURE_SLOTS_AT + (tail % CAPTURE_SLOTS) * CAPTURE_SLOT_SIZE;
-        records.push(this.#read(worker, slot));
-      }
-      Atomics.store(u32, (ring + CAPTURE_TAIL) >>> 2, tail);
+    const head = Atomics.load(u32, (ring + CAPTURE_HEAD) >>> 2);
+    let tail = Atomics.load(u32, (ring + CAPTURE_TAIL) >>> 2);
+    for (; tail !== head; tail = (tail + 1) >>> 0) {
+      const slot = ring + CAPTURE_SLOTS_AT + (tail % CAPTURE_SLOTS) * CAPTURE_SLOT_SIZE;
+      if (comparePackets(u32[(slot + CAPTURE_PACKET) >>> 2], end) >= 0) break;
+      records.push(this.#read(slot));
     }
+    Atomics.store(u32, (ring + CAPTURE_TAIL) >>> 2, tail);
     return records;
   }
 
@@ -136,12 +147,11 @@ export class CaptureRings {
     return Array.from({ length: workers }, (_, worker) => this.#memory.capture(worker));
   }
 
-  #read(worker: number, slot: number): CaptureRecord {
+  #read(slot: number): CaptureRecord {
     const { u8, u32 } = this.#memory;
     const word = (field: number) => u32[(slot + field) >>> 2];
     const data = slot + CAPTURE_DATA;
     return {
-      worker,
       packet: word(CAPTURE_PACKET),
       kind: u8[slot + CAPTURE_KIND] === CAPTURE_KIND_CAME ? 'before' : 'after',
       milliseconds: word(CAPTURE_MILLISECONDS),
@@ -156,4 +166,9 @@ export class CaptureRings {
       frame: u8.slice(data, data + word(CAPTURE_LENGTH)),
     };
   }
+}
+
+/** Below 0: the first of two packets' numbers is the earlier one. The numbers wrap around. */
+function comparePackets(one: number, other: number): number {
+  return (one - other) | 0;
 }

@@ -138,13 +138,13 @@ export class Captures {
 
   #describe(record: CaptureRecord, names: ReadonlyMap<string, string>): CapturedPacket {
     const { control, startedAt } = this.#options;
-    const { worker, packet, kind, port, direction, verdict, reason, frame } = record;
+    const { packet, kind, port, direction, verdict, reason, frame } = record;
     const service = control.serviceById(record.service);
     const server = control.destinationById(record.destination);
     const key = service && serviceText(service.key);
     const name = key && (names.get(key) ?? key);
     return {
-      packet: `${worker}.${packet}`,
+      packet,
       kind,
       time: (startedAt + record.milliseconds) / 1000,
       port,

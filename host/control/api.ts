@@ -268,8 +268,8 @@ export interface CaptureResult {
 
 /** One frame: a packet as it came, or as it left. */
 export interface CapturedPacket {
-  /** The same for a packet and all that left because of it. */
-  readonly packet: string;
+  /** The same for a packet and all that left because of it; rises as packets are handled. */
+  readonly packet: number;
   readonly kind: 'before' | 'after';
   /** Seconds since 1970. */
   readonly time: number;

@@ -228,7 +228,7 @@ export const explainResult = z.object({
 export const procResult = z.object({ text: z.string() }) satisfies z.ZodType<ProcResult>;
 
 const capturedPacket = z.object({
-  packet: z.string().describe('The same for a packet and all that left because of it.'),
+  packet: count.describe('The same for a packet and all that left because of it.'),
   kind: z.enum(['before', 'after']),
   time: z.number().describe('Seconds since 1970.'),
   port: z.int().describe('Index into `ports`.'),

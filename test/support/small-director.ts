@@ -30,13 +30,15 @@ export class SmallDirector {
   readonly #shell: DirectorShell;
   #tick = START_TICK;
 
-  constructor(module: WebAssembly.Module, commands: readonly string[]) {
+  /** With several workers, each packet goes to the one after the last packet's. */
+  constructor(module: WebAssembly.Module, commands: readonly string[], workers = 1) {
     const { header } = readRecording('first-nat');
     this.director = new ReplayDirector({
       module,
       network: networkOf(header, 'first-nat'),
       bootTick: BOOT_TICK,
       startTick: START_TICK,
+      workers,
     });
     this.#shell = new DirectorShell(this.director, new Map(), BOOT_TICK);
     for (const command of commands) this.run(command);

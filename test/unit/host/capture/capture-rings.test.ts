@@ -1,7 +1,11 @@
 // The tap in the data plane and the host's end of it: what is copied, for whom, and what is lost.
 
 import { beforeAll, describe, expect, test } from 'vitest';
-import { CAPTURE_DATA_MAX, CAPTURE_SLOTS } from '../../../../assembly/shared/layout.ts';
+import {
+  CAPTURE_DATA_MAX,
+  CAPTURE_SLOTS,
+  CONTROL_CAPTURE_PACKETS,
+} from '../../../../assembly/shared/layout.ts';
 import {
   type CaptureFilter,
   type CaptureRecord,
@@ -35,14 +39,15 @@ describe('capture', () => {
     module = await debugModule();
   });
 
-  function start(filter: Partial<CaptureFilter> = {}) {
-    const director = new SmallDirector(module, [
+  function start(filter: Partial<CaptureFilter> = {}, workers = 1) {
+    const commands = [
       `ipvsadm -A -t ${VIRTUAL}:80 -s rr`,
       `ipvsadm -a -t ${VIRTUAL}:80 -r ${SERVER}:80 -m`,
       `ipvsadm -A -u ${VIRTUAL}:53 -s rr`,
       `ipvsadm -a -u ${VIRTUAL}:53 -r ${SERVER}:53 -m`,
       `ipvsadm -A -t ${VIRTUAL}:81 -s rr`,
-    ]);
+    ];
+    const director = new SmallDirector(module, commands, workers);
     const rings = new CaptureRings(director.director.memory);
     rings.begin({ ...ALL, ...filter });
     return { director, rings };
@@ -79,6 +84,31 @@ describe('capture', () => {
     expect(records.every(({ connection }) => connection === first!.connection)).toBe(true);
     expect(records.every(({ service, destination }) => service > 0 && destination > 0)).toBe(true);
     expect([rings.drain(), rings.lost()]).toEqual([[], 0]);
+  });
+
+  test('packets that change from worker to worker: in the order in which they were handled', () => {
+    const { director, rings } = start({}, 2);
+    for (let from = 1024; from < 1034; from++) {
+      director.send('cli', CLIENT, VIRTUAL, ...syn(80, from));
+      const answer = tcp({ sourcePort: 80, destinationPort: from, flags: 'SA' });
+      director.send('srv', SERVER, CLIENT, answer);
+    }
+    const records = rings.drain();
+    expect(records).toHaveLength(40);
+    const numbers = Array.from({ length: 40 }, (_, index) => index >> 1);
+    expect(records.map((record) => record.packet)).toEqual(numbers);
+    expect(records.map(({ direction }) => direction)).toEqual(
+      numbers.map((number) => (number % 2 === 0 ? 'in' : 'out')),
+    );
+  });
+
+  test('numbers that wrap around: the order stays', () => {
+    const { director, rings } = start({}, 2);
+    director.director.memory.u32[CONTROL_CAPTURE_PACKETS >>> 2] = 0xffff_fffe;
+    for (let from = 1024; from < 1028; from++)
+      director.send('cli', CLIENT, VIRTUAL, ...syn(80, from));
+    const came = rings.drain().filter(({ kind }) => kind === 'before');
+    expect(came.map((record) => record.packet)).toEqual([0xffff_fffe, 0xffff_ffff, 0, 1]);
   });
 
   test('off, and off again: nothing', () => {
