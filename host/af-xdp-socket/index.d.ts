@@ -547,6 +547,64 @@ export class Steering {
 }
 
 // ---------------------------------------------------------------------------------------------
+// Probes of a virtual address through one server
+
+/** What a prober's socket is about to do. */
+export interface ProbePathOptions {
+  protocol: 'tcp' | 'udp';
+  /** The port the socket is bound to. */
+  localPort: number;
+  /** The server's own address, which the socket connects to, */
+  server: Address;
+  /** and the port there, which is the virtual service's as well. */
+  port: number;
+  /** What the server is to be asked at; of the same IP version. */
+  virtualAddress: Address;
+  /** Absent: direct routing, with the virtual address as the destination. None has a checksum. */
+  tunnel?: 'ipip' | 'gre' | 'gue';
+  /** Of 'gue': the UDP port at the server. */
+  guePort?: number;
+}
+
+/** One way, open until close(). */
+export class ProbePath {
+  private constructor();
+  /** Packets rewritten on their way out. None: the probe left by an interface without attach(). */
+  readonly sent: number;
+  /** Packets rewritten on their way in. */
+  readonly answered: number;
+  /** For TCP leave it open until the last retransmission has been answered. */
+  close(): void;
+}
+
+/**
+ * Lets ordinary sockets of the director ask one server at a virtual address, though the director
+ * has that address itself: what such a socket sends to the server's own address goes out with the
+ * virtual address in its place (or inside a tunnel's header), and two hops to live; answers of the
+ * virtual address come in as the server's own. Two tcx programs do it, which need Linux 6.6.
+ * Neither ICMP errors nor fragments are rewritten, and a packet must leave room for the tunnel's
+ * header.
+ */
+export class ProbePaths {
+  private constructor();
+  /**
+   * Loads the programs.
+   * @param options.capacity ways open at the same time; default 65,536
+   */
+  static load(options?: { capacity?: number }): ProbePaths;
+  /**
+   * Both directions of an interface towards servers; once is enough. Detached by close(), and when
+   * the process dies. EINVAL: no tcx, the kernel is too old.
+   */
+  attach(interfaceNameOrIndex: string | number): void;
+  /** Before the socket connects. Of two with the same ends, the later counts. E2BIG: too many. */
+  open(path: ProbePathOptions): ProbePath;
+  /** What would happen to this Ethernet frame. `verdict`: -1 goes on, 2 is dropped. */
+  testRun(direction: 'egress' | 'ingress', frame: Uint8Array): TestRunResult;
+  close(): void;
+}
+
+// ---------------------------------------------------------------------------------------------
 // Interfaces, rtnetlink, TUN
 
 export interface InterfaceInfo {

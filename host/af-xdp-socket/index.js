@@ -5,6 +5,7 @@ export { interfaceInfo } from './lib/interface.js';
 export * from './lib/limits.js';
 export { adviseDontFork, adviseHugePages, mapSharedMemory, SharedMemory } from './lib/memory.js';
 export { NetlinkSocket, openNetlink } from './lib/netlink.js';
+export { ProbePath, ProbePaths } from './lib/probe-paths.js';
 export { keepCapabilities, notifyServiceManager } from './lib/process.js';
 export { REDIRECT_ALL_BYTECODE } from './lib/redirect-all.js';
 export { ringLength } from './lib/rings.js';

@@ -1,11 +1,13 @@
 // Takes from a BPF object file what the loader needs, as JSON: instructions, map definitions,
-// relocations, and the names and numbers steering.h exports. A small ELF reader is all of it, so
-// that neither users nor the loader need libbpf.
+// relocations, and the names and numbers the programs' headers export. A small ELF reader is all of
+// it, so that neither users nor the loader need libbpf. An object with one program has that
+// program's instructions at the top of its JSON, one with several has them under `programs`.
 //
 //   node extract-bytecode.mjs OBJECT COMPILER                  prints the JSON
 //   node extract-bytecode.mjs --check COMMITTED OBJECT COMPILER  exit 1 when it differs
 
 import { readFileSync } from 'node:fs'
+import { basename } from 'node:path'
 
 const SECTION_SYMBOLS = 2
 const SYMBOL_LENGTH = 24
@@ -17,6 +19,8 @@ const OUTCOME_NAME_LENGTH = 48
 const CONSTANT_NAME_LENGTH = 40
 const CONSTANT_LENGTH = 44
 const SECTION_HEADER_LENGTH = 64
+
+const PROGRAM_SECTION = /^(xdp|tcx\/(\w+))$/
 
 const MAP_TYPES = { 1: 'hash', 2: 'array', 6: 'percpu-array', 11: 'lpm-trie', 17: 'xskmap' }
 
@@ -87,8 +91,8 @@ function readMaps(sections, symbols) {
     })
 }
 
-function readRelocations(sections, symbols, maps) {
-  const { bytes } = sectionNamed(sections, '.relxdp')
+function readRelocations(sections, { program, symbols, maps }) {
+  const { bytes } = sectionNamed(sections, `.rel${program}`)
   return Array.from({ length: bytes.length / RELOCATION_LENGTH }, (_, index) => {
     const at = index * RELOCATION_LENGTH
     const offset = Number(bytes.readBigUInt64LE(at))
@@ -117,19 +121,36 @@ function readConstants(sections) {
   return Object.fromEntries(entries)
 }
 
+function readProgram(sections, { program, symbols, maps }) {
+  return {
+    relocations: readRelocations(sections, { program, symbols, maps }),
+    instructions: sectionNamed(sections, program).bytes.toString('base64')
+  }
+}
+
+function readPrograms(sections, symbols, maps) {
+  const names = sections.map(({ name }) => name).filter((name) => PROGRAM_SECTION.test(name))
+  if (names.length === 1) return readProgram(sections, { program: names[0], symbols, maps })
+  const programs = names.map((program) => [
+    PROGRAM_SECTION.exec(program)[2],
+    readProgram(sections, { program, symbols, maps })
+  ])
+  return { programs: Object.fromEntries(programs) }
+}
+
 function extract(path, compiler) {
   const sections = readSections(readFileSync(path))
   const symbols = readSymbols(sections)
   const maps = readMaps(sections, symbols)
+  const hasOutcomes = sections.some(({ name }) => name === 'outcomes')
   return {
-    name: 'steering',
+    name: basename(path, '.bpf.o'),
     license: text(sectionNamed(sections, 'license').bytes, 0),
     compiler,
-    outcomes: readOutcomes(sections),
+    ...(hasOutcomes && { outcomes: readOutcomes(sections) }),
     constants: readConstants(sections),
     maps,
-    relocations: readRelocations(sections, symbols, maps),
-    instructions: sectionNamed(sections, 'xdp').bytes.toString('base64')
+    ...readPrograms(sections, symbols, maps)
   }
 }
 

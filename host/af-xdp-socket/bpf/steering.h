@@ -7,8 +7,8 @@
 
 #pragma once
 
-#include <linux/bpf.h>
-#include <stddef.h>
+#include "program.h"
+#include "wire.h"
 
 /* --- limits; the loader may change the number of map entries, nothing else --- */
 
@@ -44,11 +44,6 @@
 #define ADDRESS_LOCAL (1 << 0)
 #define ADDRESS_FULL_NAT (1 << 1)
 #define ADDRESS_TUNNEL (1 << 2)
-
-/* An IPv4 address is in the first four bytes, the rest is zero. */
-struct address {
-	__u32 words[4];
-};
 
 /* Key of services and real_servers. Port 0: any port; protocol 0: any of the five. */
 struct endpoint_key {
@@ -147,13 +142,6 @@ enum outcome { OUTCOMES(OUTCOME_NUMBER) OUTCOME_COUNT };
 
 /* --- what goes into the bytecode file --- */
 
-struct exported_constant {
-	char name[40];
-	__u32 value;
-};
-
-#define CONSTANT(value) {#value, value}
-#define CONSTANT_OFFSET(type, field) {#type "." #field, offsetof(struct type, field)}
 #define EXPORTED_CONSTANTS                                                             \
 	CONSTANT(PORTS_MAX), CONSTANT(QUEUES_MAX), CONSTANT(MARK_RULES_MAX),               \
 		CONSTANT(FULL_NAT_RANGES_MAX), CONSTANT(CONTROL_BANK), CONSTANT(CONTROL_ENABLED), \

@@ -44,6 +44,10 @@ const PSEUDO_MAP_FD = 1;
 const VERIFIER_LOG_LENGTH = 4 * 1024 * 1024;
 const VERIFIER_LOG_SHOWN_LINES = 12;
 
+const ATTACH_XDP = 37;
+/** BPF links demand that the attach point of an XDP program was named when it was loaded. */
+const XDP_PROGRAM = { type: 6, attachType: ATTACH_XDP };
+
 const XDP_FLAGS_SKB_MODE = 2;
 const XDP_FLAGS_DRV_MODE = 4;
 const MODES = ['auto', 'native', 'generic'];
@@ -266,16 +270,25 @@ function textUpToZero(bytes) {
   return Buffer.from(bytes.subarray(0, end < 0 ? bytes.length : end)).toString('utf8');
 }
 
-// Loaded without a log first: writing one makes loading several times slower.
-function loadInstructions({ name, license }, instructions) {
-  const fd = binding.programLoad(name, license, instructions, new Uint8Array(0));
+/**
+ * Gives a program to the verifier. Without a log first: writing one makes loading several times
+ * slower.
+ * @param {{type: number, attachType: number}} kind of enum bpf_prog_type and bpf_attach_type
+ * @returns {number} its descriptor
+ */
+export function loadProgram(kind, bytecode, maps) {
+  const { name, license } = bytecode;
+  const instructions = relocate(bytecode, maps);
+  const load = (log) =>
+    binding.programLoad(kind.type, kind.attachType, name, license, instructions, log);
+  const fd = load(new Uint8Array(0));
   if (fd >= 0) return fd;
   if (errorCode(fd) === 'EPERM') {
     const sentence = missingCapabilities('CAP_BPF', 'CAP_NET_ADMIN');
     throw systemError(fd, 'bpf(BPF_PROG_LOAD)', sentence);
   }
   const log = new Uint8Array(VERIFIER_LOG_LENGTH);
-  const again = binding.programLoad(name, license, instructions, log);
+  const again = load(log);
   if (again >= 0) return again;
   const text = textUpToZero(log);
   const tail = text.trimEnd().split('\n').slice(-VERIFIER_LOG_SHOWN_LINES).join('\n');
@@ -286,10 +299,11 @@ function loadInstructions({ name, license }, instructions) {
   throw Object.assign(systemError(again, 'bpf(BPF_PROG_LOAD)', sentence), { verifierLog: text });
 }
 
-function createMaps(bytecode, maxEntries) {
+/** Creates the maps of a bytecode, by name. */
+export function createMaps(definitions, maxEntries) {
   const maps = {};
   try {
-    for (const map of bytecode.maps) {
+    for (const map of definitions) {
       maps[map.name] = BpfMap.create({
         ...map,
         name: map.name.slice(0, MAP_NAME_LENGTH_MAX),
@@ -303,8 +317,16 @@ function createMaps(bytecode, maxEntries) {
   return maps;
 }
 
-function closeAll(maps) {
+/** Closes everything an object or array holds. */
+export function closeAll(maps) {
   for (const map of Object.values(maps)) map.close();
+}
+
+/** Bytecode is written for little-endian machines. */
+export function requireLittleEndian() {
+  if (endianness() !== 'LE') {
+    throw new Error('The bytecode is for little-endian machines only; run make bytecode here.');
+  }
 }
 
 function requireBytecode(bytecode) {
@@ -314,9 +336,22 @@ function requireBytecode(bytecode) {
   requireString(bytecode.instructions, 'bytecode.instructions');
   requireObject(bytecode.maps, 'bytecode.maps');
   requireObject(bytecode.relocations, 'bytecode.relocations');
-  if (endianness() !== 'LE') {
-    throw new Error('The bytecode is for little-endian machines only; run make bytecode here.');
+  requireLittleEndian();
+}
+
+/** Runs a frame through a program by BPF_PROG_TEST_RUN. */
+export function testRunProgram(fd, frame, { repeat = 1 } = {}) {
+  requireBytes(frame, 'frame');
+  if (frame.length < FRAME_LENGTH_MIN || frame.length > FRAME_LENGTH_MAX) {
+    throw rangeError(`frame must be ${FRAME_LENGTH_MIN} to ${FRAME_LENGTH_MAX} bytes long.`);
   }
+  requireInteger(repeat, 'repeat', 1, REPEAT_MAX);
+  const output = new Uint8Array(frame.length + TEST_OUTPUT_SLACK);
+  const out = new Int32Array(3);
+  const result = binding.programTestRun(fd, frame, output, repeat, out);
+  check(result, 'bpf(BPF_PROG_TEST_RUN)');
+  const [verdict, durationNs, length] = out;
+  return { verdict, frame: output.slice(0, length), durationNs };
 }
 
 export class XdpProgram {
@@ -326,9 +361,9 @@ export class XdpProgram {
   static load(bytecode, options = {}) {
     requireBytecode(bytecode);
     requireObject(options, 'options');
-    const maps = createMaps(bytecode, options.maxEntries ?? {});
+    const maps = createMaps(bytecode.maps, options.maxEntries ?? {});
     try {
-      const fd = loadInstructions(bytecode, relocate(bytecode, maps));
+      const fd = loadProgram(XDP_PROGRAM, bytecode, maps);
       return new XdpProgram(INTERNAL, fd, maps);
     } catch (error) {
       closeAll(maps);
@@ -355,18 +390,8 @@ export class XdpProgram {
     return attach(this.fd, interfaceInfo(interfaceNameOrIndex), mode);
   }
 
-  testRun(frame, { repeat = 1 } = {}) {
-    requireBytes(frame, 'frame');
-    if (frame.length < FRAME_LENGTH_MIN || frame.length > FRAME_LENGTH_MAX) {
-      throw rangeError(`frame must be ${FRAME_LENGTH_MIN} to ${FRAME_LENGTH_MAX} bytes long.`);
-    }
-    requireInteger(repeat, 'repeat', 1, REPEAT_MAX);
-    const output = new Uint8Array(frame.length + TEST_OUTPUT_SLACK);
-    const out = new Int32Array(3);
-    const result = binding.programTestRun(this.fd, frame, output, repeat, out);
-    check(result, 'bpf(BPF_PROG_TEST_RUN)');
-    const [verdict, durationNs, length] = out;
-    return { verdict, frame: output.slice(0, length), durationNs };
+  testRun(frame, options) {
+    return testRunProgram(this.fd, frame, options);
   }
 
   close() {
@@ -427,7 +452,7 @@ function explainAttach(code, link, mode) {
 
 function attachIn(programFd, link, mode) {
   const flags = mode === 'native' ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE;
-  let result = binding.linkCreate(programFd, link.index, flags);
+  let result = binding.linkCreate(programFd, link.index, ATTACH_XDP, flags);
   // The kernel says EEXIST when the program in the way sits in the other mode, EBUSY when in the
   // same; for the caller it is one thing.
   if (result === -ERRNO_EEXIST) result = -ERRNO_EBUSY;

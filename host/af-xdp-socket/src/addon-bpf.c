@@ -125,23 +125,26 @@ static napi_value map_delete_batch(napi_env env, napi_callback_info info) {
   return number(env, result);
 }
 
-// (name, license, instructions, log or an empty view)
+// (type, attachType, name, license, instructions, log or an empty view)
 static napi_value program_load(napi_env env, napi_callback_info info) {
   napi_value values[ARGUMENTS_MAX];
+  struct bpf_program_kind kind;
   char name[BPF_NAME_LENGTH_MAX];
   char license[LICENSE_LENGTH_MAX];
   struct view instructions;
   struct view log;
   if (!take_arguments(env, info, values) ||
-      !read_string(env, values[0], "name", name, sizeof(name)) ||
-      !read_string(env, values[1], "license", license, sizeof(license)) ||
-      !read_view(env, values[2], "instructions", &instructions) ||
-      !read_view(env, values[3], "log", &log)) {
+      !read_uint32(env, values[0], "type", &kind.type) ||
+      !read_uint32(env, values[1], "attachType", &kind.attach_type) ||
+      !read_string(env, values[2], "name", name, sizeof(name)) ||
+      !read_string(env, values[3], "license", license, sizeof(license)) ||
+      !read_view(env, values[4], "instructions", &instructions) ||
+      !read_view(env, values[5], "log", &log)) {
     return NULL;
   }
   uint32_t count = (uint32_t)(instructions.length / INSTRUCTION_LENGTH);
-  return number(env, bpf_program_load(name, license, instructions.data, count, (char *)log.data,
-                                      (uint32_t)log.length));
+  return number(env, bpf_program_load(kind, name, license, instructions.data, count,
+                                      (char *)log.data, (uint32_t)log.length));
 }
 
 // (id) -> name, or a negative errno
@@ -190,18 +193,20 @@ static napi_value wait_for_programs(napi_env env, napi_callback_info info) {
   return number(env, bpf_wait_for_programs());
 }
 
-// (programFd, interfaceIndex, flags)
+// (programFd, interfaceIndex, attachType, flags)
 static napi_value link_create(napi_env env, napi_callback_info info) {
   napi_value values[ARGUMENTS_MAX];
   int fd;
   uint32_t interface_index;
+  uint32_t attach_type;
   uint32_t flags;
   if (!take_arguments(env, info, values) || !read_descriptor(env, values[0], &fd) ||
       !read_uint32(env, values[1], "interfaceIndex", &interface_index) ||
-      !read_uint32(env, values[2], "flags", &flags)) {
+      !read_uint32(env, values[2], "attachType", &attach_type) ||
+      !read_uint32(env, values[3], "flags", &flags)) {
     return NULL;
   }
-  return number(env, bpf_link_create_xdp(fd, interface_index, flags));
+  return number(env, bpf_link_create(fd, interface_index, attach_type, flags));
 }
 
 const struct addon_function bpf_functions[] = {

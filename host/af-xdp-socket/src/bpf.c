@@ -85,13 +85,12 @@ int bpf_map_delete_batch(int fd, const void *keys, uint32_t *count) {
   return map_batch(BPF_MAP_DELETE_BATCH, fd, keys, NULL, count);
 }
 
-int bpf_program_load(const char *name, const char *license, const void *instructions,
-                     uint32_t count, char *log, uint32_t log_length) {
+int bpf_program_load(struct bpf_program_kind kind, const char *name, const char *license,
+                     const void *instructions, uint32_t count, char *log, uint32_t log_length) {
   union bpf_attr attributes;
   memset(&attributes, 0, sizeof(attributes));
-  attributes.prog_type = BPF_PROG_TYPE_XDP;
-  // BPF links demand that the attach point was named at load time.
-  attributes.expected_attach_type = BPF_XDP;
+  attributes.prog_type = kind.type;
+  attributes.expected_attach_type = kind.attach_type;
   attributes.insns = pointer(instructions);
   attributes.insn_cnt = count;
   attributes.license = pointer(license);
@@ -156,12 +155,13 @@ int bpf_wait_for_programs(void) {
   return syscall(__NR_membarrier, MEMBARRIER_CMD_GLOBAL, 0) == 0 ? 0 : -errno;
 }
 
-int bpf_link_create_xdp(int program_fd, uint32_t interface_index, uint32_t flags) {
+int bpf_link_create(int program_fd, uint32_t interface_index, uint32_t attach_type,
+                    uint32_t flags) {
   union bpf_attr attributes;
   memset(&attributes, 0, sizeof(attributes));
   attributes.link_create.prog_fd = (uint32_t)program_fd;
   attributes.link_create.target_ifindex = interface_index;
-  attributes.link_create.attach_type = BPF_XDP;
+  attributes.link_create.attach_type = attach_type;
   attributes.link_create.flags = flags;
   return bpf_call(BPF_LINK_CREATE, &attributes, END_OF(link_create.flags));
 }

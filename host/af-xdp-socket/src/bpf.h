@@ -19,8 +19,14 @@ int bpf_map_next_key(int fd, const void *key, void *next);
 int bpf_map_update_batch(int fd, const void *keys, const void *values, uint32_t *count);
 int bpf_map_delete_batch(int fd, const void *keys, uint32_t *count);
 
-int bpf_program_load(const char *name, const char *license, const void *instructions,
-                     uint32_t count, char *log, uint32_t log_length);
+// Numbers of enum bpf_prog_type and of enum bpf_attach_type; the second is 0 for kinds whose attach
+// point need not be named when they are loaded.
+struct bpf_program_kind {
+  uint32_t type;
+  uint32_t attach_type;
+};
+int bpf_program_load(struct bpf_program_kind kind, const char *name, const char *license,
+                     const void *instructions, uint32_t count, char *log, uint32_t log_length);
 int bpf_program_name(uint32_t id, char name[BPF_NAME_LENGTH_MAX]);
 
 struct bpf_test_run {
@@ -38,4 +44,5 @@ int bpf_program_test_run(int fd, struct bpf_test_run *run);
 // Returns when no BPF program is still running that was running at the call.
 int bpf_wait_for_programs(void);
 
-int bpf_link_create_xdp(int program_fd, uint32_t interface_index, uint32_t flags);
+int bpf_link_create(int program_fd, uint32_t interface_index, uint32_t attach_type,
+                    uint32_t flags);
