@@ -14,6 +14,8 @@ export interface DirectorOptions {
   readonly socket: string;
   /** How long it may take to start, in milliseconds. */
   readonly startTimeout?: number;
+  /** Options of Node's own. */
+  readonly node?: readonly string[];
 }
 
 export interface Director {
@@ -35,14 +37,9 @@ export async function startDirector(
   namespace: Namespace,
   options: DirectorOptions,
 ): Promise<Director> {
-  const { configuration, socket, startTimeout = START_TIMEOUT_MS } = options;
-  const child = namespace.spawn([
-    process.execPath,
-    directorProgram(),
-    'run',
-    '--config',
-    configuration,
-  ]);
+  const { configuration, socket, startTimeout = START_TIMEOUT_MS, node = [] } = options;
+  const program = [process.execPath, ...node, directorProgram()];
+  const child = namespace.spawn([...program, 'run', '--config', configuration]);
   const log = await waitForLine(child, /\bready\b/, {
     what: 'the director',
     timeout: startTimeout,

@@ -8,7 +8,7 @@ import { ADDRESSES } from '../../host/netns/addresses.ts';
 import { runClient } from '../../host/netns/client-operations.ts';
 import { type Director, directorProgram, startDirector } from '../../host/netns/director.ts';
 import type { Child } from '../../host/netns/namespaces.ts';
-import { waitForExit } from '../../host/netns/processes.ts';
+import { sourceRoot, waitForExit } from '../../host/netns/processes.ts';
 import { createTopology, type Topology, type TopologyOptions } from '../../host/netns/topology.ts';
 import { startServer, whyNotHere } from '../support/net/bed.ts';
 
@@ -20,6 +20,22 @@ export const VIP = WAN.vips.nat;
 
 /** Why these tests cannot run here, or undefined. */
 export const reason = whyNotHere();
+
+/** Options of Node's for a director that can be asked for its memory. */
+export const MEMORY_PROBE = [
+  '--expose-gc',
+  '--import',
+  join(sourceRoot(), 'test/support/heap-probe.js'),
+];
+
+/** Memory of a director, in bytes. */
+export interface MemorySample {
+  readonly sample: number;
+  /** What the main thread's objects take, and what they keep outside the heap. */
+  readonly live: number;
+  /** All that is not the main thread's heap: the workers' heaps, native memory. */
+  readonly others: number;
+}
 
 /** A line of the director's log. */
 export interface LogLine {
@@ -74,9 +90,9 @@ export class LiveBed {
     return this.file;
   }
 
-  /** Starts the director with what was written. */
-  async start(): Promise<Director> {
-    const options = { configuration: this.file, socket: this.socket };
+  /** Starts the director with what was written, and `node` with options of its own. */
+  async start(node: readonly string[] = []): Promise<Director> {
+    const options = { configuration: this.file, socket: this.socket, node };
     this.director = await startDirector(this.topology.director, options);
     return this.director;
   }
@@ -100,6 +116,15 @@ export class LiveBed {
   async logged(event: string, timeout = 10_000): Promise<LogLine> {
     await until(() => this.log(event).length > 0, `the event ${event}`, timeout);
     return this.log(event)[0]!;
+  }
+
+  /** What a director that was started with MEMORY_PROBE has when all garbage is gone. */
+  async memory(): Promise<MemorySample> {
+    const last = () => this.log('memory').at(-1) as unknown as MemorySample | undefined;
+    const before = last()?.sample ?? 0;
+    this.director!.child.kill('SIGUSR2');
+    await until(() => (last()?.sample ?? 0) > before, 'a sample of the memory', 20_000);
+    return last()!;
   }
 
   /** Runs a command of wvs against the director. */
