@@ -199,6 +199,11 @@ function changedFields<Value extends object>(
 
 function isSame(before: unknown, after: unknown): boolean {
   if (before === after) return true;
+  if (Array.isArray(before) && Array.isArray(after)) {
+    return (
+      before.length === after.length && before.every((one, index) => isSame(one, after[index]))
+    );
+  }
   if (typeof before !== 'object' || typeof after !== 'object') return false;
   return isDeepStrictEqual(before, after);
 }

@@ -5,8 +5,8 @@
 
 import { addressBits, parsePrefix } from './address.ts';
 import { destinationKey, serviceKey } from './keys.ts';
+import { normalizeChecks, type OuterChecks } from './normalize-checks.ts';
 import type {
-  CheckSection,
   DefaultsSection,
   DirectorSection,
   MarkSection,
@@ -39,7 +39,6 @@ export const DEFAULT_PERSISTENCE_TIMEOUT_MS = 300_000;
 export const DEFAULT_LOCAL_PORTS = { first: 1024, last: 65535 };
 export const DEFAULT_MTU = 1500;
 const DEFAULT_MAX_IN_FLIGHT = 1024;
-const DEFAULT_CHECK = { interval: 2_000, timeout: 1_000, rise: 2, fall: 3 };
 
 /** The director, with the defaults filled in. */
 export function normalizeDirector(section: DirectorSection): DirectorConfig {
@@ -118,13 +117,17 @@ export function normalizeService(
 ): ServiceConfig {
   const { listen } = section;
   const key = serviceKey(listen);
+  const outer: OuterChecks = {
+    lists: [section.check, defaults.check],
+    alpha: section.alpha,
+  };
   const common: ServerDefaults = {
     listen,
     forwarding: section.forwarding ?? defaults.forwarding ?? 'direct-route',
     tunnel: section.tunnel ?? defaults.tunnel,
     weight: defaults.weight ?? 1,
-    outerChecks: [section.check, defaults.check],
-    check: normalizeCheck([section.check, defaults.check]),
+    outerChecks: outer,
+    checks: normalizeChecks(undefined, outer),
   };
   return {
     key,
@@ -137,7 +140,9 @@ export function normalizeService(
     quorum: section.quorum ?? 1,
     hysteresis: section.hysteresis ?? 0,
     sorryServer: section.sorryServer && normalizeSorryServer(section.sorryServer, common),
+    sorryServerInhibit: isInhibited(section.sorryServer),
     inhibitOnFailure: section.inhibitOnFailure ?? false,
+    omega: section.omega ?? false,
     notify: section.notify ?? {},
     drainTimeout: section.drain ?? defaults.drain ?? DEFAULT_DRAIN_TIMEOUT_MS,
     servers: (section.servers ?? []).map((server, index) => ({
@@ -160,9 +165,9 @@ interface ServerDefaults {
   readonly forwarding: ForwardingMethod;
   readonly tunnel: TunnelSection | undefined;
   readonly weight: number;
-  readonly outerChecks: readonly (CheckSection | undefined)[];
+  readonly outerChecks: OuterChecks;
   /** What these checks amount to, for all servers that have none of their own. */
-  readonly check: CheckConfig | undefined;
+  readonly checks: readonly CheckConfig[];
 }
 
 function normalizeServer(server: ServerSection, defaults: ServerDefaults): DestinationConfig {
@@ -179,10 +184,10 @@ function normalizeServer(server: ServerSection, defaults: ServerDefaults): Desti
     lowerThreshold: server.lowerThreshold ?? 0,
     forwarding,
     tunnel: normalizeTunnel(forwarding, server.tunnel ?? defaults.tunnel),
-    check:
+    checks:
       server.check === undefined
-        ? defaults.check
-        : normalizeCheck([server.check, ...defaults.outerChecks]),
+        ? defaults.checks
+        : normalizeChecks(server.check, defaults.outerChecks),
   };
 }
 
@@ -196,7 +201,11 @@ function normalizeSorryServer(
   defaults: ServerDefaults,
 ): DestinationConfig {
   const server: ServerSection = 'family' in section ? { address: section } : section;
-  return normalizeServer(server, { ...defaults, weight: 1, check: undefined });
+  return normalizeServer(server, { ...defaults, weight: 1, checks: [] });
+}
+
+function isInhibited(section: ServiceSection['sorryServer']): boolean {
+  return section !== undefined && 'inhibit' in section && section.inhibit === true;
 }
 
 function normalizeTunnel(
@@ -209,39 +218,6 @@ function normalizeTunnel(
     port: section?.port ?? 0,
     checksum: section?.checksum ?? 'none',
   };
-}
-
-/**
- * The first check of `sections` decides what is done; the times it does not name come from
- * the ones after it.
- */
-function normalizeCheck(sections: readonly (CheckSection | undefined)[]): CheckConfig | undefined {
-  const [first, ...others] = sections.filter((section) => section !== undefined);
-  if (first === undefined || first.type === 'none') return undefined;
-  const outer = others.find((section) => section.type !== 'none');
-  const timing = { ...DEFAULT_CHECK, ...definedTimes(outer), ...definedTimes(first) };
-  const { interval } = timing;
-  return {
-    ...first,
-    ...timing,
-    retryDelay: timing.retryDelay ?? interval,
-    jitter: timing.jitter ?? Math.round(interval / 10),
-    warmUp: timing.warmUp ?? interval,
-  };
-}
-
-const TIMES = ['interval', 'timeout', 'rise', 'fall', 'retryDelay', 'jitter', 'warmUp'] as const;
-
-type Times = Partial<Record<(typeof TIMES)[number], number>>;
-
-function definedTimes(section: CheckSection | undefined): Times {
-  const times: Times = {};
-  if (section === undefined || section.type === 'none') return times;
-  for (const key of TIMES) {
-    const value = section[key];
-    if (value !== undefined) times[key] = value;
-  }
-  return times;
 }
 
 function normalizePersistence(

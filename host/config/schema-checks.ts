@@ -16,8 +16,9 @@ import {
 
 const CHECK_PERIOD_MAX_MS = 86_400_000;
 const ATTEMPTS_MAX = 1_000;
+const FACTOR_MAX = 2_147_483_647;
 
-/** What every type of check understands; what is absent comes from `defaults`. */
+/** When a check probes and what its results lead to; every type of check understands these. */
 const timing = {
   interval: duration(100, CHECK_PERIOD_MAX_MS)
     .optional()
@@ -96,8 +97,17 @@ const tls = {
     .describe("The server's certificate must not end sooner than this. Default: not looked at."),
 };
 
+/**
+ * What a check takes from the checks further out when it does not say so itself: when it probes and
+ * from where, but not what it asks for nor where.
+ */
+export const INHERITED_CHECK_FIELDS = [
+  ...(Object.keys(timing) as (keyof typeof timing)[]),
+  ...(Object.keys(source) as (keyof typeof source)[]),
+];
+
 /** A check, told apart by its `type`. */
-export const checkSchema = z
+const oneCheckSchema = z
   .discriminatedUnion(
     'type',
     [
@@ -174,15 +184,49 @@ export const checkSchema = z
         type: z.literal('file').describe('The number in a file becomes the weight.'),
         ...timing,
         path: text('a file name').describe('The file to watch.'),
-        factor: integer(1, 65535).optional().describe('The number is multiplied by this.'),
+        means: choice(['weight', 'addition', 'failure', 'success'])
+          .optional()
+          .describe(
+            'weight: the number is the weight, a negative one is down; addition: it is added to ' +
+              'the configured weight; failure: any but 0 is down; success: 0 is down. Default weight.',
+          ),
+        factor: integer(-FACTOR_MAX, FACTOR_MAX)
+          .optional()
+          .describe('The number is multiplied by this. Default 1.'),
       }),
     ],
     { error: 'expected a mapping with a type' },
   )
   .meta({ id: 'check', description: 'How a server is probed.' });
 
+/** A server may have so many checks. */
+export const CHECKS_PER_SERVER_MAX = 64;
+
+const checksError = 'expected a mapping with a type, or a list of such mappings';
+const severalError = { error: `expected a list of 1 to ${CHECKS_PER_SERVER_MAX} checks` };
+
+/** One check, or several: a server is up while all of them succeed. */
+export const checkSchema = z
+  .union(
+    [
+      oneCheckSchema,
+      z.array(oneCheckSchema).min(1, severalError).max(CHECKS_PER_SERVER_MAX, severalError),
+    ],
+    { error: checksError },
+  )
+  .transform((value) => (Array.isArray(value) ? value : [value]))
+  .describe('How servers are probed: a check, or a list of checks that all must succeed.');
+
+/** One check of a file. */
+export type CheckSection = z.output<typeof oneCheckSchema>;
+
+/** Which fields each type of check has. */
+export const CHECK_FIELDS: ReadonlyMap<string, ReadonlySet<string>> = new Map(
+  oneCheckSchema.options.map(({ shape }) => [shape.type.value, new Set(Object.keys(shape))]),
+);
+
 /** The types of checks. */
-export const CHECK_TYPES = checkSchema.options.map((option) => option.shape.type.value);
+export const CHECK_TYPES = oneCheckSchema.options.map((option) => option.shape.type.value);
 
 /** A range of HTTP status codes, both ends included. */
 export interface StatusRange {

@@ -187,6 +187,9 @@ const sorryServerSchema = z
         address: endpoint(),
         forwarding: forwarding.optional(),
         tunnel: tunnelSchema.optional(),
+        inhibit: flag()
+          .optional()
+          .describe('While it is not needed it keeps its place with weight 0. Default false.'),
       }),
     ],
     { error: 'expected ADDRESS:PORT such as 10.0.0.99:80, or a mapping with an address' },
@@ -248,6 +251,12 @@ const serviceSchema = mapping({
   inhibitOnFailure: flag()
     .optional()
     .describe('A server that is down keeps its place with weight 0. Default false.'),
+  alpha: flag()
+    .optional()
+    .describe('For the checks of all its servers: down until the first success. Default false.'),
+  omega: flag()
+    .optional()
+    .describe('When the director stops, run `serverDown` and `quorumDown`. Default false.'),
   notify: notifySchema.optional(),
   drain: drainSchema.optional(),
   check: checkSchema.optional(),
@@ -439,7 +448,6 @@ export type DefaultsSection = z.output<typeof defaultsSchema>;
 export type MarkSection = z.output<typeof markSchema>;
 export type ServiceSection = z.output<typeof serviceSchema>;
 export type ServerSection = z.output<typeof serverSchema>;
-export type CheckSection = z.output<typeof checkSchema>;
 export type TunnelSection = z.output<typeof tunnelSchema>;
 export type SysctlSection = z.output<typeof sysctlSchema>;
 export type TimeoutsSection = z.output<typeof timeoutsSchema>;

@@ -9,7 +9,6 @@
 
 import type { AddressFamily } from './address.ts';
 import type {
-  CheckSection,
   FORWARDING_METHODS,
   Listen,
   NotifySection,
@@ -19,6 +18,7 @@ import type {
   SysctlSection,
   TimeoutsSection,
 } from './schema.ts';
+import type { CheckSection } from './schema-checks.ts';
 import type { PortRange } from './schema-leaves.ts';
 
 export type { AddressFamily } from './address.ts';
@@ -155,7 +155,11 @@ export interface ServiceConfig {
   readonly quorum: number;
   readonly hysteresis: number;
   readonly sorryServer: DestinationConfig | undefined;
+  /** The sorry server keeps a place with weight 0 while it is not needed. */
+  readonly sorryServerInhibit: boolean;
   readonly inhibitOnFailure: boolean;
+  /** When the director stops, notify commands run for what was up. */
+  readonly omega: boolean;
   readonly notify: NotifyCommands;
   /** How long a server taken out of the file may drain; 0: it is removed at once. */
   readonly drainTimeout: number;
@@ -183,8 +187,8 @@ export interface DestinationConfig extends EndpointConfig {
   readonly forwarding: ForwardingMethod;
   /** Only for the forwarding method `tunnel`, and then always. */
   readonly tunnel: TunnelConfig | undefined;
-  /** undefined: not checked, counts as up. */
-  readonly check: CheckConfig | undefined;
+  /** All of them must succeed; without any the server is not checked, and counts as up. */
+  readonly checks: readonly CheckConfig[];
   readonly position?: SourcePosition;
 }
 

@@ -3,8 +3,10 @@
 import { parseAddress } from './address.ts';
 import type { Finding, Problems } from './problems.ts';
 import type {
+  CheckConfig,
   DestinationConfig,
   DirectorConfig,
+  ForwardingMethod,
   SchedulerFlag,
   ServiceConfig,
   TunnelConfig,
@@ -58,8 +60,16 @@ function reporter(owners: readonly Path[], problems: Problems): Report {
     const key = finding.path[0]!;
     const isWrittenAt = (owner: Path) => problems.has([...owner, key]);
     const writer = INHERITED.has(key) ? owners.find(isWrittenAt) : undefined;
-    problems.error({ ...finding, path: [...(writer ?? owners[0]!), ...finding.path] });
+    problems.error({ ...finding, path: writtenPath(writer ?? owners[0]!, finding.path, problems) });
   };
+}
+
+/** What may be a list of one is mostly written without the list. */
+function writtenPath(owner: Path, [key, index, ...rest]: Path, problems: Problems): Path {
+  const path = [...owner, key!];
+  if (index === undefined) return path;
+  const isLeftOut = typeof index === 'number' && !problems.has([...path, index]);
+  return isLeftOut ? [...path, ...rest] : [...path, index, ...rest];
 }
 
 function validateListen({ listen, persistence, onePacket }: ServiceConfig, report: Report): void {
@@ -137,7 +147,10 @@ function validateServer(server: DestinationConfig, context: ServerContext): void
   validateServerPort(server, context);
   validateFullNat(server, context);
   if (server.tunnel !== undefined) validateTunnel(server.tunnel, context.report);
-  validateCheck(server, context);
+  for (const [index, check] of server.checks.entries()) {
+    const { forwarding } = server;
+    validateCheck(check, ['check', index], { forwarding, report: context.report });
+  }
   if (server.lowerThreshold > server.upperThreshold) {
     const { lowerThreshold: lower, upperThreshold: upper } = server;
     const message = `expected at most the upper threshold, ${upper}, got ${lower}`;
@@ -222,16 +235,18 @@ function validateTunnel({ type, port, checksum }: TunnelConfig, report: Report):
   }
 }
 
-function validateCheck({ check, forwarding }: DestinationConfig, { report }: ServerContext): void {
-  if (check === undefined) return;
-  const isRewritten = forwarding === 'nat' || forwarding === 'full-nat';
-  if ('via' in check && check.via === 'vip' && isRewritten) {
+function validateCheck(
+  check: CheckConfig,
+  path: Path,
+  { forwarding, report }: { readonly forwarding: ForwardingMethod; readonly report: Report },
+): void {
+  if ('via' in check && check.via === 'vip' && mapsPorts(forwarding)) {
     const message = `\`via: vip\` is for direct-route and tunnel, not for ${forwarding}`;
-    report({ path: ['check', 'via'], code: 'check-via-vip', message });
+    report({ path: [...path, 'via'], code: 'check-via-vip', message });
   }
   if (check.type === 'udp' && check.send !== undefined && check.sendHex !== undefined) {
     const message = 'expected either send or sendHex, got both';
-    report({ path: ['check', 'sendHex'], code: 'check-sends-two-things', message });
+    report({ path: [...path, 'sendHex'], code: 'check-sends-two-things', message });
   }
 }
 

@@ -124,11 +124,22 @@ export interface ServerStatus {
   readonly source?: ServiceSource;
   /** Why it is down, or nothing. */
   readonly reason?: string;
+  /** Of a server with more than one check, all of them. */
+  readonly checks?: readonly CheckStatus[];
   readonly activeConnections: number;
   readonly inactiveConnections: number;
   readonly load: LoadStatus;
   /** It was taken out of the file and waits for its connections to end. */
   readonly drain?: DrainStatus;
+}
+
+/** One check of a server that has several. */
+export interface CheckStatus {
+  /** `tcp`, `http`, ... */
+  readonly type: string;
+  readonly state: 'unknown' | 'up' | 'down';
+  /** What its last probe failed with. */
+  readonly reason?: string;
 }
 
 /** How far a server has drained; seconds. */

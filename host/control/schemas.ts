@@ -11,6 +11,7 @@ import type {
   CaptureRequest,
   CaptureResult,
   ChangeReport,
+  CheckStatus,
   ConfigStatus,
   DirectorStatus,
   ErrorBody,
@@ -132,12 +133,21 @@ const port = z.object({
 
 const source = z.enum(['file', 'ipvsadm']);
 
+const check = z.object({
+  type: z.string(),
+  state: z.enum(['unknown', 'up', 'down']),
+  reason: z.exactOptional(z.string()).describe('What its last probe failed with.'),
+}) satisfies z.ZodType<CheckStatus>;
+
 const server = z.object({
   key: z.string().describe('ADDRESS:PORT'),
   forwarding: z.string(),
   weight: count,
   health: z.enum(['unchecked', 'unknown', 'up', 'down', 'drained']),
   reason: z.exactOptional(z.string()).describe('Why it is down.'),
+  checks: z
+    .exactOptional(z.array(check))
+    .describe('Of a server with more than one check, all of them.'),
   activeConnections: count,
   inactiveConnections: count,
   load,

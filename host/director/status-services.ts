@@ -110,8 +110,31 @@ function absentServers(
   });
 }
 
-function healthOf(status: ServerHealthStatus): Pick<ServerStatus, 'health' | 'reason'> {
-  const { state, lastResult } = status;
+function healthOf(status: ServerHealthStatus): Pick<ServerStatus, 'health' | 'reason' | 'checks'> {
+  const { state, lastResult, checks } = status;
+  if (checks !== undefined) return { health: state, ...severalChecks(checks) };
+  return { health: state, ...reasonOf({ state, lastResult }) };
+}
+
+/** The reasons of all checks that fail, each with its type. */
+function severalChecks(
+  checks: NonNullable<ServerHealthStatus['checks']>,
+): Pick<ServerStatus, 'reason' | 'checks'> {
+  const all = checks.map((check) => ({
+    type: check.type,
+    state: check.state,
+    ...reasonOf(check),
+  }));
+  const failing = all.filter(({ reason }) => reason !== undefined);
+  const reason = failing.map((check) => `${check.type}: ${check.reason}`).join('; ');
+  return { ...(reason !== '' && { reason }), checks: all };
+}
+
+/** What there is to say of a server or a check that is down, or may be soon. */
+function reasonOf({
+  state,
+  lastResult,
+}: Pick<ServerHealthStatus, 'state' | 'lastResult'>): Pick<ServerStatus, 'reason'> {
   const isNews = state === 'down' || (state === 'unknown' && lastResult?.ok === false);
-  return { health: state, ...(isNews && lastResult && { reason: lastResult.detail }) };
+  return isNews && lastResult !== undefined ? { reason: lastResult.detail } : {};
 }

@@ -4,11 +4,14 @@ import { formatDuration } from '../config/duration.ts';
 import { describeError, isOurFault } from './describe-error.ts';
 import type { ProbeResult } from './probe.ts';
 
+/** What a pass may say of the server's weight. */
+export type PassedWeight = Pick<ProbeResult, 'weight' | 'weightChange'>;
+
 /** A try under way. Whatever happens after its result is ignored. */
 export interface Attempt {
   /** True as soon as there is a result. */
   readonly isOver: boolean;
-  pass(detail: string, weight?: number): void;
+  pass(detail: string, weight?: PassedWeight): void;
   fail(detail: string): void;
   /** Fails for a reason that is ours, not the server's. */
   giveUp(detail: string): void;
@@ -56,7 +59,7 @@ export function attempt(
       get isOver() {
         return isOver;
       },
-      pass: (detail, weight) => end({ ok: true, detail, ...(weight !== undefined && { weight }) }),
+      pass: (detail, weight) => end({ ok: true, detail, ...weight }),
       fail: (detail) => end({ ok: false, detail }),
       giveUp: (detail) => end({ ok: false, isOurs: true, detail }),
       failWith: (error) => {

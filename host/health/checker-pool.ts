@@ -4,7 +4,7 @@ import type { CheckConfig, DestinationConfig, ServiceConfig } from '../config/ty
 import { Checker, type CheckerSurroundings } from './checker.ts';
 import { CheckerKeys, probeTarget } from './checker-key.ts';
 import { inheritedRecord } from './checker-state.ts';
-import type { CheckerUsers } from './health-events.ts';
+import { decidingChecker } from './server-health.ts';
 
 /** A checker with those who use it. */
 interface SharedChecker {
@@ -14,16 +14,24 @@ interface SharedChecker {
   readonly servers: DestinationConfig[];
 }
 
+/** By the key of the service, then of the server. */
+type CheckersByServer = ReadonlyMap<string, ReadonlyMap<string, readonly Checker[]>>;
+
+/** A server of a service, with all its checkers. */
+export interface CheckerUse {
+  readonly service: ServiceConfig;
+  readonly server: DestinationConfig;
+  readonly checkers: readonly Checker[];
+}
+
+const NONE: readonly Checker[] = [];
+
 /** The checkers of one configuration. */
 export class CheckerSet {
   readonly #checkers: ReadonlyMap<string, SharedChecker>;
-  /** By the key of the service, then of the server. */
-  readonly #byServer: ReadonlyMap<string, ReadonlyMap<string, Checker>>;
+  readonly #byServer: CheckersByServer;
 
-  constructor(
-    checkers: ReadonlyMap<string, SharedChecker>,
-    byServer: ReadonlyMap<string, ReadonlyMap<string, Checker>>,
-  ) {
+  constructor(checkers: ReadonlyMap<string, SharedChecker>, byServer: CheckersByServer) {
     this.#checkers = checkers;
     this.#byServer = byServer;
   }
@@ -40,8 +48,9 @@ export class CheckerSet {
     return this.#checkers.get(key)?.checker;
   }
 
-  of(serviceKey: string, serverKey: string): Checker | undefined {
-    return this.#byServer.get(serviceKey)?.get(serverKey);
+  /** Those of a server's checks, in the order of the configuration. */
+  of(serviceKey: string, serverKey: string): readonly Checker[] {
+    return this.#byServer.get(serviceKey)?.get(serverKey) ?? NONE;
   }
 
   /** The keys of the services whose servers a checker stands for. */
@@ -49,12 +58,13 @@ export class CheckerSet {
     return [...new Set(this.#checkers.get(key)?.services.map((service) => service.key))];
   }
 
-  usersOf({ key }: Checker): CheckerUsers {
+  /** All uses of a checker. */
+  usesOf({ key }: Checker): CheckerUse[] {
     const { services = [], servers = [] } = this.#checkers.get(key) ?? {};
-    return {
-      servers: [...new Set(servers.map((server) => server.key))],
-      services: [...new Set(services.map((service) => service.name))],
-    };
+    return services.map((service, index) => {
+      const server = servers[index]!;
+      return { service, server, checkers: this.of(service.key, server.key) };
+    });
   }
 }
 
@@ -75,40 +85,74 @@ export class CheckerPool {
    */
   prepare(services: readonly ServiceConfig[], before: CheckerSet): CheckerSet {
     const checkers = new Map<string, SharedChecker>();
-    const byServer = new Map<string, Map<string, Checker>>();
+    const byServer = new Map<string, Map<string, readonly Checker[]>>();
     for (const service of services) {
-      const ofService = new Map<string, Checker>();
+      const ofService = new Map<string, readonly Checker[]>();
       byServer.set(service.key, ofService);
       for (const server of service.servers) {
-        if (server.check === undefined) continue;
-        const target = probeTarget(server, server.check);
-        const key = this.#keys.key(target, server.check);
-        const shared = checkers.get(key);
-        if (shared === undefined) {
-          const checker =
-            before.byKey(key) ??
-            this.#create({ key, target, check: server.check }, before.of(service.key, server.key));
-          // Arrays of one: an empty one makes room for many as soon as it gets its first.
-          checkers.set(key, { checker, services: [service], servers: [server] });
-          ofService.set(server.key, checker);
-        } else {
-          shared.services.push(service);
-          shared.servers.push(server);
-          ofService.set(server.key, shared.checker);
-        }
+        if (server.checks.length === 0) continue;
+        const earlier = before.of(service.key, server.key);
+        const wanted = this.#wanted(server);
+        const own = wanted.map((want) => {
+          const known = checkers.get(want.key)?.checker ?? before.byKey(want.key);
+          const checker = known ?? this.#create(want, earlierOf(want, wanted, earlier));
+          share(checkers, checker, { service, server });
+          return checker;
+        });
+        ofService.set(server.key, own);
       }
     }
     return new CheckerSet(checkers, byServer);
   }
 
-  #create(what: Pick<Checker, 'key' | 'target' | 'check'>, earlier: Checker | undefined): Checker {
+  #wanted(server: DestinationConfig): CheckerIdentity[] {
+    const wanted = server.checks.map((check) => {
+      const target = probeTarget(server, check);
+      return { key: this.#keys.key(target, check), target, check };
+    });
+    if (wanted.length === 1) return wanted;
+    // A check that is listed twice is one.
+    return wanted.filter(({ key }, index) => wanted.findIndex((one) => one.key === key) === index);
+  }
+
+  #create(what: CheckerIdentity, earlier: Checker | undefined): Checker {
     if (earlier === undefined) return new Checker(what, this.#surroundings);
     const keepsWeight = earlier.check.type === what.check.type;
     return new Checker(what, this.#surroundings, inheritedRecord(earlier.record, keepsWeight));
   }
 }
 
+type CheckerIdentity = Pick<Checker, 'key' | 'target' | 'check'>;
+
+function share(
+  checkers: Map<string, SharedChecker>,
+  checker: Checker,
+  { service, server }: Pick<CheckerUse, 'service' | 'server'>,
+): void {
+  const shared = checkers.get(checker.key);
+  if (shared === undefined) {
+    // Arrays of one: an empty one makes room for many as soon as it gets its first.
+    checkers.set(checker.key, { checker, services: [service], servers: [server] });
+  } else {
+    shared.services.push(service);
+    shared.servers.push(server);
+  }
+}
+
+/**
+ * Which checker of a server knows what a new one starts from: of those that go, one of the same
+ * type, or else the one that decided about the server.
+ */
+function earlierOf(
+  { check }: CheckerIdentity,
+  wanted: readonly CheckerIdentity[],
+  earlier: readonly Checker[],
+): Checker | undefined {
+  const gone = earlier.filter(({ key }) => wanted.every((one) => one.key !== key));
+  return gone.find((one) => one.check.type === check.type) ?? decidingChecker(gone);
+}
+
 /** Whether a check wants what cannot be done: to go to the virtual address through the server. */
-export function wantsVip(check: CheckConfig | undefined): boolean {
-  return check !== undefined && 'via' in check && check.via === 'vip';
+export function wantsVip(check: CheckConfig): boolean {
+  return 'via' in check && check.via === 'vip';
 }

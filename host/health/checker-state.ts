@@ -34,8 +34,9 @@ export interface CheckerRecord {
   /** In a row, until now. */
   readonly successes: number;
   readonly failures: number;
-  /** The weight the last success named. */
+  /** The weight the last success named, or what it adds to the configured one. */
   readonly weight: number | undefined;
+  readonly weightChange: number | undefined;
   readonly lastResult: DatedResult | undefined;
   /** When the state changed lately, by the clock that never goes back; for damping only. */
   readonly changes: readonly number[];
@@ -52,6 +53,8 @@ export interface Moment {
   readonly wall: number;
 }
 
+const NO_WEIGHT = { weight: undefined, weightChange: undefined };
+
 /** Of a server no probe has come back from. */
 export function unknownRecord(wall: number): CheckerRecord {
   return {
@@ -59,7 +62,7 @@ export function unknownRecord(wall: number): CheckerRecord {
     since: wall,
     successes: 0,
     failures: 0,
-    weight: undefined,
+    ...NO_WEIGHT,
     lastResult: undefined,
     changes: [],
     heldUntil: undefined,
@@ -71,8 +74,8 @@ export function unknownRecord(wall: number): CheckerRecord {
  * kept when the other check is one that names weights as well.
  */
 export function inheritedRecord(before: CheckerRecord, keepsWeight: boolean): CheckerRecord {
-  const weight = keepsWeight ? before.weight : undefined;
-  return { ...before, successes: 0, failures: 0, weight };
+  const { weight, weightChange } = keepsWeight ? before : NO_WEIGHT;
+  return { ...before, successes: 0, failures: 0, weight, weightChange };
 }
 
 /** Adds a result. */
@@ -90,6 +93,7 @@ export function addResult(
     successes: result.ok ? before.successes + 1 : 0,
     failures: result.ok ? 0 : before.failures + 1,
     weight: result.ok ? result.weight : before.weight,
+    weightChange: result.ok ? result.weightChange : before.weightChange,
   };
   const next = nextState(counted, rules, moment.now);
   if (next === before.state) return counted;

@@ -3,6 +3,8 @@
 //   event                 level  fields
 //   server-up             info   server, target, check, previous, reason, latencyMs, services
 //   server-down           warn   the same and failures
+//   check-up              info   the same as server-up; the server's other checks decide
+//   check-down            info   the same as server-down
 //   server-flapping       warn   server, target, heldMs, services
 //   server-weight         info   service, server, before, after
 //   server-drained        info   service, server
@@ -22,16 +24,10 @@ import { formatEndpoint } from '../config/address.ts';
 import type { ServiceConfig } from '../config/types.ts';
 import type { Logger } from '../log.ts';
 import type { Checker } from './checker.ts';
-import type { CheckerRecord } from './checker-state.ts';
+import type { CheckerUse } from './checker-pool.ts';
+import type { CheckerRecord, CheckerState } from './checker-state.ts';
+import { decidingChecker } from './server-health.ts';
 import type { ServiceEvent } from './service-state.ts';
-
-/** Who uses a checker. */
-export interface CheckerUsers {
-  /** The keys of the servers, as their services call them. */
-  readonly servers: readonly string[];
-  /** The names of the services. */
-  readonly services: readonly string[];
-}
 
 /** A line about a thousand services would be no line. */
 const NAMES_MAX = 10;
@@ -41,36 +37,64 @@ export function logResult(
   log: Logger,
   checker: Checker,
   before: CheckerRecord,
-  usersOf: () => CheckerUsers,
+  usesOf: () => readonly CheckerUse[],
 ): void {
   const { record } = checker;
   const result = record.lastResult!;
   if (result.isOurs === true) {
     const isNews = before.lastResult?.isOurs !== true || before.lastResult.detail !== result.detail;
-    if (isNews) logNotPossible(log, checker, usersOf());
+    if (isNews) logNotPossible(log, checker, usesOf());
     return;
   }
-  if (record.state !== before.state) logStateChange(log, checker, before, usersOf());
+  if (record.state !== before.state) logStateChange(log, checker, before, usesOf());
   else if (!result.ok && log.isLevelEnabled('debug')) {
-    const fields = fieldsOf(checker, usersOf());
+    const fields = fieldsOf(checker, usesOf());
     log.debug({ event: 'probe-failed', ...fields, failures: record.failures });
   }
   if (record.heldUntil !== undefined && record.heldUntil !== before.heldUntil) {
-    logFlapping(log, checker, usersOf());
+    logFlapping(log, checker, usesOf());
   }
 }
 
+/** A server of several checks changes with one of them only when the others let it. */
 function logStateChange(
   log: Logger,
   checker: Checker,
   before: CheckerRecord,
-  users: CheckerUsers,
+  uses: readonly CheckerUse[],
 ): void {
+  const { state } = checker.record;
+  const changes = uses.map((use) => ({ use, previous: stateBefore(use, checker, before) }));
+  const decided = changes.filter(({ use, previous }) => {
+    return stateOf(use.checkers) === state && previous !== state;
+  });
+  const others = changes.filter((change) => !decided.includes(change));
+  if (decided.length > 0) logServerChange(log, checker, decided);
+  if (others.length > 0) logCheckChange(log, checker, before.state, others);
+}
+
+/** A use of a checker whose server had another state before. */
+interface UseChange {
+  readonly use: CheckerUse;
+  readonly previous: CheckerState;
+}
+
+function stateBefore(use: CheckerUse, checker: Checker, before: CheckerRecord): CheckerState {
+  const { check } = checker;
+  return stateOf(use.checkers.map((one) => (one === checker ? { check, record: before } : one)));
+}
+
+function stateOf(checkers: Parameters<typeof decidingChecker>[0]): CheckerState {
+  return decidingChecker(checkers)!.record.state;
+}
+
+function logServerChange(log: Logger, checker: Checker, changes: readonly UseChange[]): void {
   const { state, failures, lastResult } = checker.record;
   const result = lastResult!;
-  const fields = fieldsOf(checker, users);
-  const server = fields.server;
-  const change = { ...fields, previous: before.state, latencyMs: rounded(result.latencyMs) };
+  const fields = fieldsOf(checker, usesOf(changes));
+  const { server } = fields;
+  const { previous } = changes[0]!;
+  const change = { ...fields, previous, latencyMs: rounded(result.latencyMs) };
   if (state === 'up') {
     log.info({ event: 'server-up', ...change }, `server ${server} is up: ${result.detail}`);
   } else {
@@ -81,8 +105,29 @@ function logStateChange(
   }
 }
 
-function logFlapping(log: Logger, checker: Checker, users: CheckerUsers): void {
-  const { server, target, services } = fieldsOf(checker, users);
+function logCheckChange(
+  log: Logger,
+  checker: Checker,
+  previous: CheckerState,
+  changes: readonly UseChange[],
+): void {
+  const { state, lastResult } = checker.record;
+  const result = lastResult!;
+  const fields = fieldsOf(checker, usesOf(changes));
+  const event = state === 'up' ? 'check-up' : 'check-down';
+  const verb = state === 'up' ? 'succeeds' : 'fails';
+  log.info(
+    { event, ...fields, previous, latencyMs: rounded(result.latencyMs) },
+    `check ${checker.check.type} of ${fields.server} ${verb}: ${result.detail}`,
+  );
+}
+
+function usesOf(changes: readonly UseChange[]): CheckerUse[] {
+  return changes.map(({ use }) => use);
+}
+
+function logFlapping(log: Logger, checker: Checker, uses: readonly CheckerUse[]): void {
+  const { server, target, services } = fieldsOf(checker, uses);
   const heldMs = checker.check.damping?.hold;
   log.warn(
     { event: 'server-flapping', server, target, heldMs, services },
@@ -90,15 +135,17 @@ function logFlapping(log: Logger, checker: Checker, users: CheckerUsers): void {
   );
 }
 
-function logNotPossible(log: Logger, checker: Checker, users: CheckerUsers): void {
-  const fields = fieldsOf(checker, users);
+function logNotPossible(log: Logger, checker: Checker, uses: readonly CheckerUse[]): void {
+  const fields = fieldsOf(checker, uses);
   log.warn(
     { event: 'probe-not-possible', ...fields },
     `server ${fields.server} cannot be probed: ${fields.reason}`,
   );
 }
 
-function fieldsOf({ target, check, record }: Checker, { servers, services }: CheckerUsers) {
+function fieldsOf({ target, check, record }: Checker, uses: readonly CheckerUse[]) {
+  const servers = [...new Set(uses.map(({ server }) => server.key))];
+  const services = [...new Set(uses.map(({ service }) => service.name))];
   const { address, port } = target;
   const endpoint = port === 0 ? address : formatEndpoint(address, port);
   return {

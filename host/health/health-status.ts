@@ -1,6 +1,8 @@
 // What health checking knows, for `wvs status`, `wvs top` and metrics.
 
-import type { CheckerRecord, DatedResult } from './checker-state.ts';
+import type { CheckConfig } from '../config/types.ts';
+import type { CheckerState, DatedResult } from './checker-state.ts';
+import { type CheckerFinding, decidingChecker } from './server-health.ts';
 import { isSorryServerIn, type ServerStanding, type ServiceState } from './service-state.ts';
 
 /** A server's health; `drained` ones are not down, but have the weight 0. */
@@ -15,9 +17,9 @@ export interface ServerHealthStatus {
   readonly weight: number;
   /** Whether new connections may go to it: it is available, and no sorry server stands in. */
   readonly takesConnections: boolean;
-  /** Since when its checker has had its state, in milliseconds since 1970. */
+  /** Since when the check that decides has had its state, in milliseconds since 1970. */
   readonly since: number | undefined;
-  /** Of the check, in a row. */
+  /** Of that check, in a row. */
   readonly successes: number;
   readonly failures: number;
   readonly lastResult: DatedResult | undefined;
@@ -25,6 +27,16 @@ export interface ServerHealthStatus {
   readonly latencyMs: number | undefined;
   /** How much longer flap damping holds it down; 0: not at all. */
   readonly heldMs: number;
+  /** Of a server with more than one check, all of them. */
+  readonly checks: readonly CheckStatus[] | undefined;
+}
+
+/** One check of a server that has several. */
+export interface CheckStatus {
+  readonly type: CheckConfig['type'];
+  readonly state: CheckerState;
+  readonly since: number;
+  readonly lastResult: DatedResult | undefined;
 }
 
 /** One service. */
@@ -48,10 +60,10 @@ export interface HealthStatus {
   readonly services: readonly ServiceHealthStatus[];
 }
 
-/** A service's status; `recordOf` gives what the server's checker knows, if it has one. */
+/** A service's status; `checkersOf` gives those of a server. */
 export function serviceStatus(
   state: ServiceState,
-  recordOf: (serverKey: string) => CheckerRecord | undefined,
+  checkersOf: (serverKey: string) => readonly CheckerFinding[],
   now: number,
 ): ServiceHealthStatus {
   const { service, isQuorumUp, weight, servers } = state;
@@ -63,13 +75,13 @@ export function serviceStatus(
     weight,
     sorryServer: service.sorryServer === undefined ? undefined : isSorryIn ? 'in' : 'out',
     servers: [...servers].map(([key, standing]) =>
-      serverStatus(standing, { record: recordOf(key), isSorryIn, now }),
+      serverStatus(standing, { checkers: checkersOf(key), isSorryIn, now }),
     ),
   };
 }
 
 interface ServerContext {
-  readonly record: CheckerRecord | undefined;
+  readonly checkers: readonly CheckerFinding[];
   readonly isSorryIn: boolean;
   readonly now: number;
 }
@@ -77,8 +89,10 @@ interface ServerContext {
 /** A server's status. */
 export function serverStatus(
   { destination, state, isAvailable, weight }: ServerStanding,
-  { record, isSorryIn, now }: ServerContext,
+  { checkers, isSorryIn, now }: ServerContext,
 ): ServerHealthStatus {
+  const record = decidingChecker(checkers)?.record;
+  const heldUntil = checkers.map((checker) => checker.record.heldUntil ?? now);
   return {
     key: destination.key,
     state: weight === 0 && state !== 'down' ? 'drained' : state,
@@ -89,6 +103,12 @@ export function serverStatus(
     failures: record?.failures ?? 0,
     lastResult: record?.lastResult,
     latencyMs: record?.lastResult?.latencyMs,
-    heldMs: Math.max(0, (record?.heldUntil ?? now) - now),
+    heldMs: Math.max(0, ...heldUntil.map((until) => until - now)),
+    checks: checkers.length > 1 ? checkers.map(checkStatus) : undefined,
   };
+}
+
+function checkStatus({ check, record }: CheckerFinding): CheckStatus {
+  const { state, since, lastResult } = record;
+  return { type: check.type, state, since, lastResult };
 }

@@ -29,6 +29,7 @@ import { InFlight } from './in-flight.ts';
 import { type Notification, Notifier } from './notifier.ts';
 import type { Probe, ProbeTarget } from './probe.ts';
 import { createProbe } from './probes.ts';
+import { decidingChecker, weightOf } from './server-health.ts';
 import {
   closingEvents,
   isSorryServerIn,
@@ -244,7 +245,7 @@ export class HealthManager {
       probesInFlight: this.#inFlight.running,
       probesWaiting: this.#inFlight.waiting,
       services: [...this.#services].map(([key, state]) =>
-        serviceStatus(state, (server) => this.#checkers.of(key, server)?.record, now),
+        serviceStatus(state, (server) => this.#checkers.of(key, server), now),
       ),
     };
   }
@@ -255,7 +256,7 @@ export class HealthManager {
     const standing = state?.servers.get(serverKey);
     if (state === undefined || standing === undefined) return undefined;
     return serverStatus(standing, {
-      record: this.#checkers.of(serviceKey, serverKey)?.record,
+      checkers: this.#checkers.of(serviceKey, serverKey),
       isSorryIn: isSorryServerIn(state),
       now: this.#clock.now(),
     });
@@ -273,11 +274,12 @@ export class HealthManager {
   }
 
   #inputOf(checkers: CheckerSet, serviceKey: string, server: DestinationConfig): ServerInput {
-    const record = checkers.of(serviceKey, server.key)?.record;
+    const own = checkers.of(serviceKey, server.key);
+    const deciding = decidingChecker(own);
     return {
-      state: record?.state ?? 'unchecked',
-      alpha: server.check?.alpha === true,
-      weight: record?.weight,
+      state: deciding?.record.state ?? 'unchecked',
+      alpha: deciding?.check.alpha === true,
+      weight: weightOf(own, server.weight),
       isDrained: this.#isDrained(serviceKey, server.key),
     };
   }
@@ -288,9 +290,8 @@ export class HealthManager {
   }
 
   #onResult(checker: Checker, before: CheckerRecord): void {
-    logResult(this.#log, checker, before, () => this.#checkers.usersOf(checker));
-    const { record } = checker;
-    if (record.state === before.state && record.weight === before.weight) return;
+    logResult(this.#log, checker, before, () => this.#checkers.usesOf(checker));
+    if (!isNews(before, checker.record)) return;
     this.#inputVersion++;
     this.#markStale(this.#checkers.servicesOf(checker));
   }
@@ -406,7 +407,8 @@ export class HealthManager {
         if (command === undefined) return undefined;
         const serverKey = event.server.key;
         const isFound = event.cause === 'check';
-        const detail = this.#checkers.of(key, serverKey)?.record.lastResult?.detail;
+        const deciding = decidingChecker(this.#checkers.of(key, serverKey));
+        const detail = deciding?.record.lastResult?.detail;
         const reason = isFound ? (detail ?? event.cause) : event.cause;
         return { event: isUp ? 'server-up' : 'server-down', command, ...common, serverKey, reason };
       }
@@ -423,7 +425,7 @@ export class HealthManager {
 
   #warnAboutVip({ services }: Config): void {
     const names = services
-      .filter(({ servers }) => servers.some(({ check }) => wantsVip(check)))
+      .filter(({ servers }) => servers.some(({ checks }) => checks.some(wantsVip)))
       .map(({ name }) => name);
     if (names.length === 0) return;
     this.#log.warn(
@@ -432,6 +434,15 @@ export class HealthManager {
         'the servers are probed at their own addresses',
     );
   }
+}
+
+/** Whether a result says something of the server that was not known before. */
+function isNews(before: CheckerRecord, after: CheckerRecord): boolean {
+  return (
+    after.state !== before.state ||
+    after.weight !== before.weight ||
+    after.weightChange !== before.weightChange
+  );
 }
 
 function drainedWord(serviceKey: string, serverKey: string): string {

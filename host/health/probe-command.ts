@@ -39,7 +39,7 @@ export function commandProbe(target: ProbeTarget, check: CheckOf<'command'>): Pr
           const isWeight = check.weightFromExitCode === true && code >= WEIGHT_OFFSET;
           const detail = describeExit(exit);
           if (code === 0) running.pass(detail);
-          else if (isWeight) running.pass(detail, code - WEIGHT_OFFSET);
+          else if (isWeight) running.pass(detail, { weight: code - WEIGHT_OFFSET });
           else running.fail(detail);
         },
       });

@@ -12,6 +12,8 @@ export interface ProbeResult {
   readonly latencyMs: number;
   /** The weight the server shall have, from checks that name one. */
   readonly weight?: number;
+  /** What its weight shall be more than the configured one, or less. */
+  readonly weightChange?: number;
   /**
    * The try failed for want of something on our side (no file descriptors, a source address that is
    * not ours), and says nothing about the server. `ok` is false then, but it counts as no failure.

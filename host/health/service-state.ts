@@ -39,19 +39,11 @@ import { type Change, diffServices } from '../config/diff.ts';
 import type { DestinationConfig, ServiceConfig } from '../config/types.ts';
 import type { CheckerState } from './checker-state.ts';
 
-/** A service, with what a configuration may say beyond what it can say today. */
-export type HealthService = ServiceConfig & {
-  /** When the director stops, run the notify commands for what was up. Default: no. */
-  readonly omega?: boolean;
-  /** The sorry server keeps a place with weight 0 while it is not needed. Default: no. */
-  readonly sorryServerInhibit?: boolean;
-};
-
 /** What is known of a server. */
 export interface ServerInput {
   readonly state: CheckerState | 'unchecked';
   readonly alpha: boolean;
-  /** The weight its check names, instead of the configured one. */
+  /** The weight its checks make of the configured one. */
   readonly weight: number | undefined;
   /** An operator wants no new connections on it. */
   readonly isDrained: boolean;
@@ -68,7 +60,7 @@ export interface ServerStanding {
 
 /** A service at one moment. */
 export interface ServiceState {
-  readonly service: HealthService;
+  readonly service: ServiceConfig;
   readonly isQuorumUp: boolean;
   /** Of the available servers. */
   readonly weight: number;
@@ -116,7 +108,7 @@ export interface ServiceStep {
 /** What the servers' health makes of a service; `before` is its last state, also across reloads. */
 export function stepService(
   before: ServiceState | undefined,
-  service: HealthService,
+  service: ServiceConfig,
   inputOf: (server: DestinationConfig) => ServerInput,
 ): ServiceStep {
   const servers = new Map<string, ServerStanding>();
@@ -151,7 +143,7 @@ export function serviceChanges(before: ServiceState, after: ServiceState): Chang
  * director stops only in omega mode, for then it is the director that ends, not they.
  */
 export function closingEvents(state: ServiceState, cause: 'reload' | 'stop'): ServiceEvent[] {
-  if (cause === 'stop' && state.service.omega !== true) return [];
+  if (cause === 'stop' && !state.service.omega) return [];
   const events: ServiceEvent[] = [];
   for (const { destination, isAvailable } of state.servers.values()) {
     if (isAvailable) events.push({ kind: 'server-unavailable', server: destination, cause });
@@ -177,7 +169,7 @@ function standing(destination: DestinationConfig, input: ServerInput): ServerSta
 }
 
 function effectiveService(
-  service: HealthService,
+  service: ServiceConfig,
   standings: ReadonlyMap<string, ServerStanding>,
   isSorryIn: boolean,
 ): ServiceConfig {
@@ -193,7 +185,7 @@ function effectiveService(
   if (sorryServer !== undefined) {
     const isPlaced = servers.some(({ key }) => key === sorryServer.key);
     if (isSorryIn) servers.push(sorryServer);
-    else if (service.sorryServerInhibit === true && !isPlaced) {
+    else if (service.sorryServerInhibit && !isPlaced) {
       servers.push(withWeight(sorryServer, 0));
     }
   }

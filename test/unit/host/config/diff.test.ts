@@ -74,7 +74,7 @@ describe('one thing edited', () => {
     [
       '{ address: 10.0.0.2 }',
       '{ address: 10.0.0.2, check: { type: tcp } }',
-      '~ server 10.0.0.2:80 of web (tcp 192.0.2.80:80): check',
+      '~ server 10.0.0.2:80 of web (tcp 192.0.2.80:80): checks',
     ],
   ])('%s -> %s', (before, after, change) => {
     expect(changes(dedent(BASE).replace(before, after))).toEqual([change]);

@@ -204,7 +204,8 @@ describe('services', () => {
     ],
     [
       `{ ${listen}, check: tcp }`,
-      '4:41 services[0].check [wrong-type] expected a mapping with a type, got "tcp"',
+      '4:41 services[0].check [wrong-value] expected a mapping with a type, or a list of such ' +
+        'mappings, got "tcp"',
     ],
     [
       `{ ${listen}, check: { type: tcp, path: / } }`,

@@ -131,7 +131,7 @@ describe('the example', () => {
       lowerThreshold: 80,
       forwarding: 'nat',
       tunnel: undefined,
-      check,
+      checks: [check],
       position: { line: 29, column: 9 },
     });
     expect(second).toMatchObject({
@@ -139,7 +139,7 @@ describe('the example', () => {
       weight: 1,
       forwarding: 'tunnel',
       tunnel: { type: 'gue', port: 6080, checksum: 'none' },
-      check,
+      checks: [check],
     });
   });
 
@@ -148,8 +148,19 @@ describe('the example', () => {
       key: '10.0.0.99:80',
       forwarding: 'nat',
       weight: 1,
-      check: undefined,
+      checks: [],
     });
+  });
+
+  test('sorry server: inhibited only when its mapping says so', () => {
+    const inhibitOf = (sorryServer: string) =>
+      configWith(`
+        services:
+          - { listen: '192.0.2.80:80/tcp', sorryServer: ${sorryServer} }
+      `).services[0]!.sorryServerInhibit;
+    expect(inhibitOf('10.0.0.99:80')).toBe(false);
+    expect(inhibitOf("{ address: '10.0.0.99:80' }")).toBe(false);
+    expect(inhibitOf("{ address: '10.0.0.99:80', inhibit: true }")).toBe(true);
   });
 
   test('everything is frozen', () => {
@@ -236,7 +247,7 @@ test('nothing said: wlc, direct-route, weight 1, no check, as ipvsadm', () => {
     forwarding: 'direct-route',
     weight: 1,
     upperThreshold: 0,
-    check: undefined,
+    checks: [],
   });
 });
 
@@ -264,7 +275,7 @@ describe('checks', () => {
       services:
         - { listen: '192.0.2.80:80/tcp', ${service} }
     `);
-    return config.services[0]!.servers[0]!.check;
+    return config.services[0]!.servers[0]!.checks[0];
   }
 
   test('none at the server overrides all others', () => {

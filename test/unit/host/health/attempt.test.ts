@@ -22,7 +22,7 @@ test('attempt: the first result counts, and everything is cleaned up once', asyn
       throw new Error('closed already');
     });
     running.onEnd(() => cleaned.push('b'));
-    running.pass('first', 7);
+    running.pass('first', { weight: 7 });
     running.fail('second');
     running.onEnd(() => cleaned.push('late'));
     expect(running.isOver).toBe(true);

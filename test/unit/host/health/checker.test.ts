@@ -233,7 +233,9 @@ test('keys: the same target and check → the same; another setting → another'
   `);
   const keys = new CheckerKeys();
   const all = services.flatMap(({ servers }) =>
-    servers.map((server) => keys.key(probeTarget(server, server.check!), server.check!)),
+    servers.flatMap((server) =>
+      server.checks.map((check) => keys.key(probeTarget(server, check), check)),
+    ),
   );
   const names = new Map<string, string>();
   const letters = all.map((key) => {

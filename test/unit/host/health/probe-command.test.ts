@@ -121,6 +121,30 @@ test.each([
   expect(result.weight).toBe(weight);
 });
 
+test.each([
+  ['addition', '5', {}, true, 5],
+  ['addition', '-7', {}, true, -7],
+  ['addition', '5', { factor: -3 }, true, -15],
+  ['addition', 'five', {}, true, 0],
+  ['addition', undefined, {}, true, 0],
+  ['failure', '0', {}, true, undefined],
+  ['failure', '-1', {}, false, undefined],
+  ['failure', '', {}, true, undefined],
+  ['failure', undefined, {}, true, undefined],
+  ['success', '0', {}, false, undefined],
+  ['success', '3', {}, true, undefined],
+  ['success', undefined, {}, false, undefined],
+  ['weight', '5', { factor: -1 }, false, undefined],
+] as const)('file that means %s: %j with %j → %s, weight %s more', async (...row) => {
+  const [means, text, rules, ok, weightChange] = row;
+  const path = join(directory(), 'number');
+  if (text !== undefined) writeFileSync(path, text);
+  const result = await probeOnce({ type: 'file', path, means, ...rules }, 0);
+  expect(result.ok).toBe(ok);
+  expect(result.weightChange).toBe(weightChange);
+  expect(result.weight).toBeUndefined();
+});
+
 test('file: not there, a directory, a pipe without a writer → fail, at once', async () => {
   const folder = directory();
   const pipe = join(folder, 'pipe');

@@ -1,9 +1,8 @@
 import { expect, test } from 'vitest';
 import { type Change, describeChange, type diffServices } from '../../../../host/config/diff.ts';
-import type { DestinationConfig } from '../../../../host/config/types.ts';
+import type { DestinationConfig, ServiceConfig } from '../../../../host/config/types.ts';
 import {
   closingEvents,
-  type HealthService,
   type ServerInput,
   type ServiceEvent,
   type ServiceState,
@@ -19,11 +18,11 @@ interface Shape {
   readonly hysteresis?: number;
   readonly sorry?: string;
   readonly inhibit?: boolean;
-  readonly extra?: Partial<HealthService>;
+  readonly extra?: Partial<ServiceConfig>;
 }
 
 /** A service with servers 10.0.0.1, 10.0.0.2, ... of these weights. */
-function serviceOf({ weights, quorum = 1, hysteresis = 0, sorry, ...rest }: Shape): HealthService {
+function serviceOf({ weights, quorum = 1, hysteresis = 0, sorry, ...rest }: Shape): ServiceConfig {
   const servers = weights
     .map((weight, index) => `{ address: '10.0.0.${index + 1}:80', weight: ${weight} }`)
     .join(', ');
@@ -191,6 +190,7 @@ test('a sorry server that is one of the servers → one place', () => {
 test('an inhibited sorry server keeps a place with weight 0', () => {
   const extra = { sorryServerInhibit: true };
   const shape = { weights: [1], sorry: '10.0.0.99:80', extra };
+  expect(run(shape, 'u', 'd', 'u')[2]).toBe('1:1 S:0 | +1, sorry out, quorum-up 1>=1');
   expect(run(shape, 'u', 'd')).toEqual([
     '1:1 S:0 | quorum-up 1>=1',
     'S:1 | -1, sorry in, quorum-down 0<1',
@@ -344,7 +344,7 @@ function replay(table: Map<string, number>, changes: ReturnType<typeof diffServi
 }
 
 /** The rules once more, server by server, as a manual would put them. */
-function slowTable(service: HealthService, letters: string, wasUp: boolean) {
+function slowTable(service: ServiceConfig, letters: string, wasUp: boolean) {
   const weightOf = (letter: string, weight: number) =>
     letter === 'D' ? 0 : letter === '2' ? 2 : weight;
   let sum = 0;

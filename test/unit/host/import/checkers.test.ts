@@ -14,7 +14,7 @@ const TIMES = {
 /** The check of the only server, with whatever was not expressed. */
 function checkOf(realStatements: string, statements = '', root = '') {
   const result = imported(root + virtualServer(statements, realStatements));
-  return { check: result.config.services[0]!.servers[0]!.check, notes: notesOf(result) };
+  return { check: result.config.services[0]!.servers[0]!.checks[0], notes: notesOf(result) };
 }
 
 describe('what keepalived does when nothing is said', () => {

@@ -278,7 +278,7 @@ describe('forwarding', () => {
     const result = imported(virtualServer('lvs_method DR', 'TCP_CHECK {\n}'));
     expect(result.config.services[0]!.servers[0]).toMatchObject({
       key: '10.0.0.11:80',
-      check: { type: 'tcp', port: 8080 },
+      checks: [{ type: 'tcp', port: 8080 }],
     });
     expect(notesOf(result)).toEqual([
       "4: port 8080 is left out: without NAT a packet keeps its port, the service's, 80",
@@ -306,7 +306,7 @@ describe('marks', () => {
     const result = imported(text.join('\n'));
     expect(result.config.services[0]).toMatchObject({
       key: 'mark 6 ipv6',
-      servers: [{ check: { type: 'tcp', port: 80 } }, { check: undefined }],
+      servers: [{ checks: [{ type: 'tcp', port: 80 }] }, { checks: [] }],
     });
     expect(notesOf(result)).toEqual([
       '10: TCP_CHECK is left out: no connect_port says where to probe',
