@@ -7,11 +7,14 @@ import { DROP_NEIGHBOUR_UNRESOLVED, DROP_NO_ROUTE, DROP_PACKET_TOO_BIG, DROP_TTL
 import {
   CONNECTION_CLIENT,
   CONNECTION_DESTINATION,
+  CONNECTION_DESTINATION_ID,
   CONNECTION_FAMILY,
   CONNECTION_HOP_IN,
   CONNECTION_HOP_OUT,
   CONNECTION_ROUTE_GENERATION,
   CONNECTION_STATE,
+  DESTINATION_ADDRESS,
+  DESTINATION_STATE_NEXT_HOP,
   PACKET_FAMILY,
   PACKET_FLAGS,
   PACKET_FRAGMENT_MAX,
@@ -22,9 +25,10 @@ import {
   WIDE_CLIENT,
   WIDE_DESTINATION,
 } from './shared/layout.ts';
-import { hot, routeGeneration, wide } from './instance.ts';
+import { sameAddress } from './hash.ts';
+import { destination, destinationState, hot, routeGeneration, wide } from './instance.ts';
 import { sendHostUnreachable, sendTimeExceeded, sendTooBig } from './icmp-error.ts';
-import { HOP_NONE, HOP_UNRESOLVED, resolve } from './route.ts';
+import { HOP_MAX, HOP_UNRESOLVED, resolve } from './route.ts';
 import { drop } from './transmit.ts';
 import { ipv4DecrementTimeToLiveUpdatingChecksum, ipv4DontFragment, ipv4TimeToLive } from './wire/ipv4.ts';
 import { ipv6DecrementHopLimit, ipv6HopLimit } from './wire/ipv6.ts';
@@ -48,16 +52,50 @@ export function destinationAddress(index: u32): usize {
     : wide(index) + WIDE_DESTINATION;
 }
 
-/** Looks both directions' next hops up anew: the routes have changed, or a neighbour was unknown. */
-function refreshHops(index: u32): void {
+/** Where the client's address stands, 16 readable bytes. */
+// @ts-ignore: decorator
+@inline
+function clientAddress(index: u32): usize {
   const entry = hot(index);
-  const inHop = resolve(destinationFamily(entry), destinationAddress(index));
-  const family = <u32>load<u8>(entry, CONNECTION_FAMILY);
-  const client = family == FAMILY_IPV4 ? entry + CONNECTION_CLIENT : wide(index) + WIDE_CLIENT;
-  const outHop = resolve(family, client);
-  store<u16>(entry, <u16>(inHop < HOP_NONE ? inHop : 0), CONNECTION_HOP_IN);
-  store<u16>(entry, <u16>(outHop < HOP_NONE ? outHop : 0), CONNECTION_HOP_OUT);
-  store<u16>(entry, <u16>routeGeneration, CONNECTION_ROUTE_GENERATION);
+  return load<u8>(entry, CONNECTION_FAMILY) == <u8>FAMILY_IPV4
+    ? entry + CONNECTION_CLIENT
+    : wide(index) + WIDE_CLIENT;
+}
+
+/** Whether the next hops that a connection holds were found in the newest routes. */
+// @ts-ignore: decorator
+@inline
+function isNewest(entry: usize): bool {
+  return <u32>load<u16>(entry, CONNECTION_ROUTE_GENERATION) == routeGeneration;
+}
+
+/** Keeps a next hop with its connection; what the other direction has of older routes is forgotten. */
+function keepHop(entry: usize, field: usize, hop: u32): void {
+  if (!isNewest(entry)) {
+    store<u32>(entry, 0, CONNECTION_HOP_IN);
+    store<u16>(entry, <u16>routeGeneration, CONNECTION_ROUTE_GENERATION);
+  }
+  store<u16>(entry + field, <u16>hop);
+}
+
+/**
+ * The way to a connection's destination. It is the same for all connections of a destination, so that
+ * keeps it, with the route generation in the upper half; but an FTP server may have named another
+ * address for its data.
+ */
+function resolveDestination(index: u32): u32 {
+  const family = destinationFamily(hot(index));
+  const address = destinationAddress(index);
+  const id = load<u32>(hot(index), CONNECTION_DESTINATION_ID);
+  if (!id || !sameAddress(family, address, destination(id) + DESTINATION_ADDRESS)) {
+    return resolve(family, address);
+  }
+  const at = destinationState(id) + DESTINATION_STATE_NEXT_HOP;
+  const kept = load<u32>(at);
+  if (kept && kept >> 16 == routeGeneration) return kept & 0xffff;
+  const hop = resolve(family, address);
+  if (hop <= HOP_MAX) store<u32>(at, hop | (routeGeneration << 16));
+  return hop;
 }
 
 /** Next hop towards the destination: an index, or HOP_NONE, HOP_LOCAL, HOP_UNRESOLVED. */
@@ -65,25 +103,30 @@ function refreshHops(index: u32): void {
 @inline
 export function hopIn(index: u32): u32 {
   const entry = hot(index);
-  const cached = <u32>load<u16>(entry, CONNECTION_HOP_IN);
-  if (cached && <u32>load<u16>(entry, CONNECTION_ROUTE_GENERATION) == routeGeneration) return cached;
-  refreshHops(index);
-  const found = <u32>load<u16>(entry, CONNECTION_HOP_IN);
-  return found ? found : resolve(destinationFamily(entry), destinationAddress(index));
+  const kept = <u32>load<u16>(entry, CONNECTION_HOP_IN);
+  return kept && isNewest(entry) ? kept : findHopIn(index);
 }
 
-/** Next hop towards the client. */
+function findHopIn(index: u32): u32 {
+  const hop = resolveDestination(index);
+  if (hop <= HOP_MAX) keepHop(hot(index), CONNECTION_HOP_IN, hop);
+  return hop;
+}
+
+/** Next hop towards the client; it is looked for when the first answer comes. */
 // @ts-ignore: decorator
 @inline
 export function hopOut(index: u32): u32 {
   const entry = hot(index);
-  const cached = <u32>load<u16>(entry, CONNECTION_HOP_OUT);
-  if (cached && <u32>load<u16>(entry, CONNECTION_ROUTE_GENERATION) == routeGeneration) return cached;
-  refreshHops(index);
-  const found = <u32>load<u16>(entry, CONNECTION_HOP_OUT);
-  if (found) return found;
-  const family = <u32>load<u8>(entry, CONNECTION_FAMILY);
-  return resolve(family, family == FAMILY_IPV4 ? entry + CONNECTION_CLIENT : wide(index) + WIDE_CLIENT);
+  const kept = <u32>load<u16>(entry, CONNECTION_HOP_OUT);
+  return kept && isNewest(entry) ? kept : findHopOut(index);
+}
+
+function findHopOut(index: u32): u32 {
+  const entry = hot(index);
+  const hop = resolve(<u32>load<u8>(entry, CONNECTION_FAMILY), clientAddress(index));
+  if (hop <= HOP_MAX) keepHop(entry, CONNECTION_HOP_OUT, hop);
+  return hop;
 }
 
 /** Drops a packet that has nowhere to go, and tells its source when that is for want of a route. */

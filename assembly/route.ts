@@ -1,7 +1,7 @@
 // Where a packet goes next: the director's own addresses, the routes (longest prefix wins), and the
 // neighbours. The host copies all of them from the kernel; the data plane only reads.
 
-import { FAMILY_IPV4 } from './shared/codes.ts';
+import { FAMILY_IPV4, FAMILY_IPV6 } from './shared/codes.ts';
 import {
   BANK_PREFIXES_IPV4,
   BANK_PREFIXES_IPV6,
@@ -91,13 +91,15 @@ export function maskAddress6(to: usize, from: usize, length: u32): void {
   }
 }
 
+/** The prefix lengths in use are bits; the longest is the highest. */
 function findRoute4(address: usize): usize {
-  const prefixes = load<u64>(bank, BANK_PREFIXES_IPV4);
+  let lengths = load<u64>(bank, BANK_PREFIXES_IPV4);
   const host = bswap<u32>(load<u32>(address));
   const masked = worker + MASKED;
-  for (let length: i32 = 32; length >= 0; length--) {
-    if (!((prefixes >> length) & 1)) continue;
-    const mask: u32 = length == 0 ? 0 : 0xffffffff << (32 - length);
+  while (lengths) {
+    const length = 63 - <u32>clz<u64>(lengths);
+    lengths ^= (<u64>1) << length;
+    const mask = <u32>(0xffffffff00000000 >> (<u64>length));
     store<u32>(masked, bswap<u32>(host & mask));
     const at = findPrefix(FAMILY_IPV4, masked, length);
     if (at) return at;
@@ -107,12 +109,16 @@ function findRoute4(address: usize): usize {
 
 function findRoute6(address: usize): usize {
   const masked = worker + MASKED;
-  for (let length: i32 = 128; length >= 0; length--) {
-    const word = load<u32>(bank + BANK_PREFIXES_IPV6 + ((length >> 5) << 2));
-    if (!((word >> (length & 31)) & 1)) continue;
-    maskAddress6(masked, address, length);
-    const at = findPrefix(6, masked, length);
-    if (at) return at;
+  for (let word: i32 = 4; word >= 0; word--) {
+    let lengths = load<u32>(bank + BANK_PREFIXES_IPV6 + (<usize>word << 2));
+    while (lengths) {
+      const bit = 31 - clz<u32>(lengths);
+      lengths ^= 1 << bit;
+      const length = (<u32>word << 5) + bit;
+      maskAddress6(masked, address, length);
+      const at = findPrefix(FAMILY_IPV6, masked, length);
+      if (at) return at;
+    }
   }
   return 0;
 }

@@ -317,9 +317,9 @@ export const DESTINATION_STATE_POOL_CURSOR: u32 = 20;
 /** A path MTU learned from an error about a tunnel packet, and the tick it expires at. */
 export const DESTINATION_STATE_PATH_MTU: u32 = 24;
 export const DESTINATION_STATE_PATH_MTU_EXPIRES: u32 = 28;
-/** Cached way to the destination: next-hop index and the route generation it was found in. */
+/** The way to the destination: next-hop index, and in the upper half the low 16 bits of the route
+ * generation it was found in. 0: not looked for yet. One 32-bit store. */
 export const DESTINATION_STATE_NEXT_HOP: u32 = 32;
-export const DESTINATION_STATE_ROUTE_GENERATION: u32 = 36;
 /**
  * Tunnels: where in the bank the outer source address stands, and in the upper half the generation of
  * the tables for which that holds. One 64-bit store.
