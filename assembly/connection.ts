@@ -12,7 +12,11 @@ import {
   TIMEOUT_CONTROLLER_SECONDS,
   TIMEOUT_FIRST_SECONDS,
 } from './shared/codes.ts';
-import { COUNTER_CONNECTIONS_CREATED, COUNTER_CONNECTIONS_EXPIRED } from './shared/counters.ts';
+import {
+  COUNTER_CONNECTIONS_CREATED,
+  COUNTER_CONNECTIONS_EXPIRED,
+  COUNTER_TIMERS_LATE,
+} from './shared/counters.ts';
 import {
   COLD_CONTROLLED,
   COLD_CONTROLLER,
@@ -82,7 +86,7 @@ import {
   removeNode,
   retire,
 } from './connection-table.ts';
-import { count } from './counters.ts';
+import { count, countMany } from './counters.ts';
 import { foldAddress } from './hash.ts';
 import { cold, destination, destinationState, hot, now, wide, worker } from './instance.ts';
 import { freeSide } from './side-record.ts';
@@ -446,7 +450,7 @@ function timerFired(index: u32, tick: u32): void {
   expire(index, tick);
 }
 
-/** All timers of a tick have come up: those that waited for the others run. */
+/** All timers of a tick have come up, or all that one turn may run: those that waited for them run. */
 function tickPassed(tick: u32): void {
   for (let i: u32 = 0; i < deferredControllers; i++) {
     expireDeferred(load<u32>(worker + WORKER_DEFERRED + (i << 2)), tick);
@@ -475,9 +479,10 @@ function expire(index: u32, tick: u32): void {
   armTimer(index, firingTick(tick, TIMEOUT_CONTROLLER_SECONDS * TICKS_PER_SECOND));
 }
 
-/** Runs this worker's timers up to and including a tick. */
-export function runTimersUntil(tick: u32): void {
-  runWheel(tick, timerFired, tickPassed);
+/** Runs this worker's timers up to and including a tick, at most so many; the rest is left for later. */
+export function runTimersUntil(tick: u32, limit: u32): void {
+  const late = runWheel(tick, limit, timerFired, tickPassed);
+  if (late) countMany(COUNTER_TIMERS_LATE, late);
 }
 
 /** Sets the mark a connection was made with. */

@@ -62,22 +62,6 @@ function clientAddress(index: u32): usize {
     : wide(index) + WIDE_CLIENT;
 }
 
-/** Whether the next hops that a connection holds were found in the newest routes. */
-// @ts-ignore: decorator
-@inline
-function isNewest(entry: usize): bool {
-  return <u32>load<u16>(entry, CONNECTION_ROUTE_GENERATION) == routeGeneration;
-}
-
-/** Keeps a next hop with its connection; what the other direction has of older routes is forgotten. */
-function keepHop(entry: usize, field: usize, hop: u32): void {
-  if (!isNewest(entry)) {
-    store<u32>(entry, 0, CONNECTION_HOP_IN);
-    store<u16>(entry, <u16>routeGeneration, CONNECTION_ROUTE_GENERATION);
-  }
-  store<u16>(entry + field, <u16>hop);
-}
-
 /**
  * The way to a connection's destination. It is the same for all connections of a destination, so that
  * keeps it, with the route generation in the upper half; but an FTP server may have named another
@@ -98,35 +82,54 @@ function resolveDestination(index: u32): u32 {
   return hop;
 }
 
+function resolveClient(index: u32): u32 {
+  return resolve(<u32>load<u8>(hot(index), CONNECTION_FAMILY), clientAddress(index));
+}
+
+/** Looks both directions' next hops up anew: the routes have changed, or a neighbour was unknown. */
+function refreshHops(index: u32): void {
+  const entry = hot(index);
+  const inHop = resolveDestination(index);
+  const outHop = resolveClient(index);
+  store<u16>(entry, <u16>(inHop <= HOP_MAX ? inHop : 0), CONNECTION_HOP_IN);
+  store<u16>(entry, <u16>(outHop <= HOP_MAX ? outHop : 0), CONNECTION_HOP_OUT);
+  store<u16>(entry, <u16>routeGeneration, CONNECTION_ROUTE_GENERATION);
+}
+
+/** What a connection holds at one of its CONNECTION_HOP_* fields, 0 when that is of older routes. */
+// @ts-ignore: decorator
+@inline
+function keptHop(entry: usize, field: usize): u32 {
+  const isNewest = <u32>load<u16>(entry, CONNECTION_ROUTE_GENERATION) == routeGeneration;
+  return isNewest ? <u32>load<u16>(entry + field) : 0;
+}
+
 /** Next hop towards the destination: an index, or HOP_NONE, HOP_LOCAL, HOP_UNRESOLVED. */
 // @ts-ignore: decorator
 @inline
 export function hopIn(index: u32): u32 {
-  const entry = hot(index);
-  const kept = <u32>load<u16>(entry, CONNECTION_HOP_IN);
-  return kept && isNewest(entry) ? kept : findHopIn(index);
+  const kept = keptHop(hot(index), CONNECTION_HOP_IN);
+  return kept ? kept : findHopIn(index);
 }
 
 function findHopIn(index: u32): u32 {
-  const hop = resolveDestination(index);
-  if (hop <= HOP_MAX) keepHop(hot(index), CONNECTION_HOP_IN, hop);
-  return hop;
+  refreshHops(index);
+  const found = <u32>load<u16>(hot(index), CONNECTION_HOP_IN);
+  return found ? found : resolveDestination(index);
 }
 
-/** Next hop towards the client; it is looked for when the first answer comes. */
+/** Next hop towards the client. */
 // @ts-ignore: decorator
 @inline
 export function hopOut(index: u32): u32 {
-  const entry = hot(index);
-  const kept = <u32>load<u16>(entry, CONNECTION_HOP_OUT);
-  return kept && isNewest(entry) ? kept : findHopOut(index);
+  const kept = keptHop(hot(index), CONNECTION_HOP_OUT);
+  return kept ? kept : findHopOut(index);
 }
 
 function findHopOut(index: u32): u32 {
-  const entry = hot(index);
-  const hop = resolve(<u32>load<u8>(entry, CONNECTION_FAMILY), clientAddress(index));
-  if (hop <= HOP_MAX) keepHop(entry, CONNECTION_HOP_OUT, hop);
-  return hop;
+  refreshHops(index);
+  const found = <u32>load<u16>(hot(index), CONNECTION_HOP_OUT);
+  return found ? found : resolveClient(index);
 }
 
 /** Drops a packet that has nowhere to go, and tells its source when that is for want of a route. */

@@ -5,6 +5,7 @@ import {
   CONTROL_SIZE,
   CONNECTION_HOT_SIZE,
   PACKET_SIZE,
+  WORKER_LINK_COUNT,
   WORKER_MILLISECONDS,
   WORKER_ONLINE,
   WORKER_SIZE,
@@ -12,7 +13,9 @@ import {
   WORKER_TURNS,
   WORKER_BUSY_TURNS,
   WORKER_WHEEL_CLOCK,
+  WORKER_WHEEL_LEFT,
 } from './shared/layout.ts';
+import { TIMERS_PER_LINK_MAX } from './shared/limits.ts';
 import { adoptCapture } from './capture-tap.ts';
 import { runTimersUntil } from './connection.ts';
 import { passBoundary } from './connection-table.ts';
@@ -46,6 +49,11 @@ function begin(tick: u32, milliseconds: u32): void {
   store<u32>(worker, milliseconds, WORKER_MILLISECONDS);
 }
 
+/** So many that they come up faster than packets can set them. */
+function timersPerTurn(): u32 {
+  return TIMERS_PER_LINK_MAX * max<u32>(load<u32>(worker, WORKER_LINK_COUNT), 1);
+}
+
 /**
  * One turn of the poll loop: timers that are due, then a burst from every link.
  * @param tick ticks since the director's start
@@ -54,10 +62,9 @@ function begin(tick: u32, milliseconds: u32): void {
  */
 export function turn(tick: u32, milliseconds: u32): u32 {
   begin(tick, milliseconds);
-  if (<i32>(tick - load<u32>(worker, WORKER_WHEEL_CLOCK)) >= 0) {
-    runTimersUntil(tick);
-    expireFragments();
-  }
+  const ticks = <i32>(tick - load<u32>(worker, WORKER_WHEEL_CLOCK)) >= 0;
+  if (ticks || load<u32>(worker, WORKER_WHEEL_LEFT)) runTimersUntil(tick, timersPerTurn());
+  if (ticks) expireFragments();
   if (!workerId) serveRequests();
   const received = runTurn();
   passBoundary();
@@ -66,10 +73,10 @@ export function turn(tick: u32, milliseconds: u32): u32 {
   return received;
 }
 
-/** Runs the timers up to and including a tick, and no packets. */
+/** Runs all timers up to and including a tick, however many there are, and no packets. */
 export function runTimers(tick: u32): void {
   begin(tick, tick * 10);
-  runTimersUntil(tick);
+  runTimersUntil(tick, u32.MAX_VALUE);
   expireFragments();
   if (!workerId) serveRequests();
   passBoundary();

@@ -59,10 +59,10 @@ function note(index: u32, tick: u32): void {
 function passTick(tick: u32): void {}
 
 /** Runs the wheel and only writes down what fires, as pairs of index and tick. @returns how many do */
-export function runWheelNoting(until: u32, due: usize, notes: usize): u32 {
+export function runWheelNoting(until: u32, limit: u32, due: usize, notes: usize): u32 {
   dueAt = due;
   firedAt = notes;
   firedCount = 0;
-  runWheel(until, note, passTick);
+  runWheel(until, limit, note, passTick);
   return firedCount;
 }

@@ -14,12 +14,17 @@ import {
   COLD_TIMER_SLOT,
   CONTROL_REGION_WORKERS,
   WORKER_SIZE,
+  WORKER_TIMERS_TAKEN,
+  WORKER_TURN_PACKETS,
   WORKER_WHEEL,
   WORKER_WHEEL_CLOCK,
+  WORKER_WHEEL_LEFT,
   WORKER_WHEEL_LOCK,
+  WORKER_WHEEL_OWED,
 } from './shared/layout.ts';
 import { WHEEL_LEVELS, WHEEL_SLOTS, WHEEL_STEP_SHIFT } from './shared/limits.ts';
-import { cold, worker, workerId } from './instance.ts';
+import { chainOf, clientHash } from './connection-table.ts';
+import { cold, hot, worker, workerId } from './instance.ts';
 import { lock, unlock } from './lock.ts';
 
 /** The level whose range holds a delta: level n begins at 63 << 3(n-1) ticks (LVL_START). */
@@ -44,9 +49,13 @@ function slotOf(fires: u32, clock: u32): u32 {
   return level * WHEEL_SLOTS + ((fires >> (level * WHEEL_STEP_SHIFT)) & (WHEEL_SLOTS - 1));
 }
 
-/** The finest level that still holds the tick and on whose steps it lies. */
+/**
+ * The finest level that still holds the tick and on whose steps it lies. The slot of the tick before
+ * the clock is left alone, as its timers may be running: a timer put there would come up again at once.
+ */
 function slotLevel(fires: u32, clock: u32): u32 {
-  let level: u32 = 0;
+  if (fires - clock < WHEEL_SLOTS - 1) return 0;
+  let level: u32 = 1;
   while (
     level < WHEEL_LEVELS - 1 &&
     (fires >> (level * WHEEL_STEP_SHIFT)) - (clock >> (level * WHEEL_STEP_SHIFT)) >= WHEEL_SLOTS
@@ -76,22 +85,27 @@ function unlink(owner: usize, entry: usize): void {
   atomic.store<u32>(entry + COLD_TIMER_SLOT, 0);
 }
 
-/**
- * Puts an entry at the head of its slot. The wheel's lock is held.
- * @returns false when it is in another wheel by now, or has ended
- */
-function link(index: u32, fires: u32): bool {
+/** Puts an entry at the head of a slot. The wheel's lock is held, and the entry is taken for it. */
+// @ts-ignore: decorator
+@inline
+function putFirst(index: u32, slot: u32): void {
   const entry = cold(index);
-  const slot = slotOf(fires, load<u32>(worker, WORKER_WHEEL_CLOCK));
-  // Its links may be used only by whoever has taken the entry for a wheel.
-  const place = (slot + 1) | (workerId << 16);
-  if (atomic.cmpxchg<u32>(entry + COLD_TIMER_SLOT, 0, place) != 0) return false;
   const head = worker + WORKER_WHEEL + (slot << 2);
   const next = load<u32>(head);
   store<u32>(entry, next, COLD_TIMER_NEXT);
   store<u32>(entry, 0, COLD_TIMER_PREVIOUS);
   if (next) store<u32>(cold(next), index, COLD_TIMER_PREVIOUS);
   store<u32>(head, index);
+}
+
+/**
+ * Puts an entry into a slot of this worker's wheel, whose lock is held. Its links may be used only by
+ * whoever has taken the entry for a wheel.
+ * @returns false when it is in another wheel by now, or has ended
+ */
+function link(index: u32, slot: u32, place: u32): bool {
+  if (atomic.cmpxchg<u32>(cold(index) + COLD_TIMER_SLOT, 0, place) != 0) return false;
+  putFirst(index, slot);
   return true;
 }
 
@@ -126,51 +140,141 @@ export function endTimer(index: u32): void {
  */
 export function armTimer(index: u32, fires: u32): void {
   const at = cold(index) + COLD_TIMER_SLOT;
+  // The tick that is running, or one that has passed, would come up only a whole turn later.
+  const clock = load<u32>(worker, WORKER_WHEEL_CLOCK);
+  const slot = slotOf(<i32>(fires - clock) < 0 ? clock : fires, clock);
+  const place = (slot + 1) | (workerId << 16);
   while (true) {
-    cancelTimer(index);
+    const where = atomic.load<u32>(at);
+    if (where == place || where == TIMER_ENDED) return;
+    if (where) cancelTimer(index);
     lock(worker + WORKER_WHEEL_LOCK);
-    // The tick that is running, or one that has passed, would come up only a whole turn later.
-    const clock = load<u32>(worker, WORKER_WHEEL_CLOCK);
-    const linked = link(index, <i32>(fires - clock) < 0 ? clock : fires);
+    const linked = link(index, slot, place);
     unlock(worker + WORKER_WHEEL_LOCK);
-    if (linked || atomic.load<u32>(at) == TIMER_ENDED) return;
+    if (linked) return;
   }
 }
 
-/** Takes one entry out of a slot, 0 when the slot is empty. */
-function takeFirst(slot: u32): u32 {
+/** Sets the timer of a new connection, which no other worker knows yet. */
+export function armFirstTimer(index: u32, fires: u32): void {
+  const slot = slotOf(fires, load<u32>(worker, WORKER_WHEEL_CLOCK));
+  lock(worker + WORKER_WHEEL_LOCK);
+  store<u32>(cold(index), (slot + 1) | (workerId << 16), COLD_TIMER_SLOT);
+  putFirst(index, slot);
+  unlock(worker + WORKER_WHEEL_LOCK);
+}
+
+/** Entries taken out of a slot under one lock, and touched together so that their misses overlap. */
+const TAKEN_MAX: u32 = 16;
+
+// @ts-ignore: decorator
+@inline
+function taken(n: u32): u32 {
+  return load<u32>(worker + WORKER_TIMERS_TAKEN + (<usize>n << 2));
+}
+
+/** Takes the first entries out of a slot, at most so many. @returns how many; taken() says which */
+function takeFirst(slot: u32, most: u32): u32 {
   const head = worker + WORKER_WHEEL + (slot << 2);
   // Only this worker adds to its wheel, so an empty slot needs no lock.
   if (!atomic.load<u32>(head)) return 0;
+  let count: u32 = 0;
   lock(worker + WORKER_WHEEL_LOCK);
-  const index = load<u32>(head);
-  if (index) unlink(worker, cold(index));
+  let index = load<u32>(head);
+  while (index && count < most) {
+    const entry = cold(index);
+    store<u32>(worker + WORKER_TIMERS_TAKEN + (<usize>count << 2), index);
+    count++;
+    index = load<u32>(entry, COLD_TIMER_NEXT);
+    // From here on another worker may put it into its own wheel.
+    atomic.store<u32>(entry + COLD_TIMER_SLOT, 0);
+  }
+  store<u32>(head, index);
+  if (index) store<u32>(cold(index), 0, COLD_TIMER_PREVIOUS);
   unlock(worker + WORKER_WHEEL_LOCK);
-  return index;
+  return count;
+}
+
+/** Touches what the end of each entry taken will need: itself, and the head of its chain. */
+function touchTaken(count: u32): void {
+  let touched: u32 = 0;
+  for (let n: u32 = 0; n < count; n++) touched ^= load<u32>(hot(taken(n)));
+  for (let n: u32 = 0; n < count; n++) touched ^= load<u32>(chainOf(clientHash(taken(n))));
+  // The sum goes where nobody looks, so that the loads are not optimised away.
+  store<u32>(worker, touched, WORKER_TURN_PACKETS);
 }
 
 /** Called for every timer that comes up: it expires the connection or arms it anew. */
 type Fired = (index: u32, tick: u32) => void;
-/** Called when all timers of a tick have come up. */
+/** Called when all timers of a tick have come up, or as many as one turn may run. */
 type Passed = (tick: u32) => void;
 
-/**
- * Runs all ticks up to and including `until`. Entries are taken one by one, as what one timer does
- * may take another out of the same slot.
- */
-export function runWheel(until: u32, fired: Fired, passed: Passed): void {
+/** Timers that this turn may still run. */
+let allowed: u32 = 0;
+
+/** Runs the timers of a slot. @returns false when some are left for want of allowance */
+function runSlot(slot: u32, tick: u32, fired: Fired): bool {
   while (true) {
-    const tick = load<u32>(worker, WORKER_WHEEL_CLOCK);
-    if (<i32>(until - tick) < 0) return;
+    if (!allowed) return !atomic.load<u32>(worker + WORKER_WHEEL + (slot << 2));
+    const count = takeFirst(slot, min(TAKEN_MAX, allowed));
+    if (!count) return true;
+    allowed -= count;
+    touchTaken(count);
+    for (let n: u32 = 0; n < count; n++) {
+      const index = taken(n);
+      // What one timer does may set another one of them anew or end it, and so may other workers.
+      if (!atomic.load<u32>(cold(index) + COLD_TIMER_SLOT)) fired(index, tick);
+    }
+  }
+}
+
+/**
+ * Runs a tick's timers from a level on: each level's slot that begins at the tick.
+ * @returns the level that is not done, or WHEEL_LEVELS
+ */
+function runLevels(tick: u32, from: u32, fired: Fired): u32 {
+  for (let level: u32 = 0; level < WHEEL_LEVELS; level++) {
+    const step = level * WHEEL_STEP_SHIFT;
+    if (tick & ((1 << step) - 1)) break;
+    if (level < from) continue;
+    const slot = level * WHEEL_SLOTS + ((tick >> step) & (WHEEL_SLOTS - 1));
+    if (!runSlot(slot, tick, fired)) return level;
+  }
+  return WHEEL_LEVELS;
+}
+
+/**
+ * Runs all ticks up to and including `until`, but no more timers than `limit`: a slot of a coarse
+ * level may hold millions, and packets must not wait for all of them. What is left runs in the next
+ * turns, its ticks in order; WORKER_WHEEL_LEFT says that there is some.
+ * @returns timers that were run, and were left over by an earlier turn
+ */
+export function runWheel(until: u32, limit: u32, fired: Fired, passed: Passed): u32 {
+  const left = load<u32>(worker, WORKER_WHEEL_LEFT);
+  const owed = load<u32>(worker, WORKER_WHEEL_OWED);
+  let late: u32 = 0;
+  allowed = limit;
+  store<u32>(worker, 0, WORKER_WHEEL_LEFT);
+  // A tick that was begun is gone on with, at the level that was not done.
+  let begun = left != 0;
+  let level = begun ? left - 1 : 0;
+  while (true) {
+    const clock = load<u32>(worker, WORKER_WHEEL_CLOCK);
+    const tick = begun ? clock - 1 : clock;
+    if (<i32>(until - tick) < 0) return late;
     // The clock moves first: what is armed while this tick runs belongs to a later one.
     store<u32>(worker, tick + 1, WORKER_WHEEL_CLOCK);
-    let clock = tick;
-    for (let level: u32 = 0; level < WHEEL_LEVELS; level++) {
-      const slot = level * WHEEL_SLOTS + (clock & (WHEEL_SLOTS - 1));
-      for (let index = takeFirst(slot); index; index = takeFirst(slot)) fired(index, tick);
-      if (clock & ((1 << WHEEL_STEP_SHIFT) - 1)) break;
-      clock >>= WHEEL_STEP_SHIFT;
-    }
+    const before = allowed;
+    level = runLevels(tick, level, fired);
+    if (left && <i32>(owed - tick) >= 0) late += before - allowed;
+    // Also of a tick that is not done: what waits until then must not wait for another turn.
     passed(tick);
+    if (level < WHEEL_LEVELS) {
+      store<u32>(worker, level + 1, WORKER_WHEEL_LEFT);
+      store<u32>(worker, until, WORKER_WHEEL_OWED);
+      return late;
+    }
+    begun = false;
+    level = 0;
   }
 }

@@ -14,6 +14,7 @@ export const COUNTER_ICMP_SENT: u32 = 8;
 export const COUNTER_CHECKSUMS_COMPLETED: u32 = 9;
 export const COUNTER_FRAGMENTS_MADE: u32 = 10;
 export const COUNTER_ICMP_RELAYED: u32 = 11;
+export const COUNTER_TIMERS_LATE: u32 = 12;
 
 /** Drop reasons start here. */
 export const DROP_FIRST: u32 = 32;

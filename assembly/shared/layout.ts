@@ -490,6 +490,10 @@ export const WORKER_RANDOM: u32 = 96;
 export const WORKER_WHEEL_LOCK: u32 = 100;
 /** The wheel's clock: the next tick to run. */
 export const WORKER_WHEEL_CLOCK: u32 = 104;
+/** Timers that were due and left for the next turn: the level the running tick is at, and 1. */
+export const WORKER_WHEEL_LEFT: u32 = 148;
+/** The tick up to which they are owed. */
+export const WORKER_WHEEL_OWED: u32 = 152;
 /** Packets of the last turn, for the poll loop. */
 export const WORKER_TURN_PACKETS: u32 = 108;
 /** Packets that wait for a neighbour now; when they were tried last, by tick and by generation. */
@@ -538,6 +542,8 @@ export const WORKER_PACKETS: u32 = 8192;
 export const WORKER_BURST: u32 = 8192 + 8192;
 export const WORKER_SCRATCH: u32 = 8192 + 16384;
 export const WORKER_WHEEL: u32 = 8192 + 16384 + 8192;
+/** Timers that are being run: u32 connection indices, behind the wheel's slots. */
+export const WORKER_TIMERS_TAKEN: u32 = WORKER_WHEEL + 4032;
 export const WORKER_FRAGMENTS: u32 = 8192 + 16384 + 8192 + 4096;
 /**
  * Fragment queue (FRAGMENT_QUEUES_MAX of them, from WORKER_FRAGMENTS on): a key, then the parts in

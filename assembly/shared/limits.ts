@@ -41,6 +41,9 @@ export const WHEEL_LEVELS: u32 = 9;
 export const WHEEL_SLOTS: u32 = 64;
 export const WHEEL_STEP_SHIFT: u32 = 3;
 
+/** Timers run in one turn for each link: four times what its burst can set. */
+export const TIMERS_PER_LINK_MAX: u32 = 256;
+
 /** Timer ticks of one second, as CONFIG_HZ=100. */
 export const TICKS_PER_SECOND: u32 = 100;
 

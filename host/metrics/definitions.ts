@@ -15,6 +15,7 @@ import {
   COUNTER_PASSED,
   COUNTER_RECEIVED,
   COUNTER_RESETS_SENT,
+  COUNTER_TIMERS_LATE,
   COUNTER_TRANSMITTED,
   COUNTERS_END,
   DROP_FIRST,
@@ -145,6 +146,7 @@ const WORKER_COUNTERS: readonly (readonly [index: number, name: string, help: st
   [COUNTER_ICMP_RELAYED, 'wvs_icmp_errors_relayed_total', 'ICMP errors passed on to their side.'],
   [COUNTER_CHECKSUMS_COMPLETED, 'wvs_checksums_completed_total', 'Partial checksums completed.'],
   [COUNTER_FRAGMENTS_MADE, 'wvs_fragments_made_total', 'Fragments that packets were cut into.'],
+  [COUNTER_TIMERS_LATE, 'wvs_timers_late_total', 'Timers put off so that packets need not wait.'],
 ];
 
 function workerGauge(name: string, help: string, index: number, scale = 1): MetricDefinition {

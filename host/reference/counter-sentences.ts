@@ -17,6 +17,9 @@ export const COUNTER_SENTENCES: Readonly<Record<string, string>> = {
   'partial-checksums-completed': 'Checksums that a virtual link had left open (see checksums.md).',
   'fragments-made': 'Fragments that packets too long for their way were cut into.',
   'icmp-errors-relayed': 'ICMP errors about connections, led to the other side.',
+  'timers-late':
+    'Timers of connections that ran a turn or more late: so many were due at once that packets ' +
+    'would have had to wait for all of them.',
   'drop-frame-too-short': 'The frame is shorter than an Ethernet header.',
   'drop-not-an-ip-packet': 'The Ethernet type is neither IPv4 nor IPv6.',
   'drop-ipv4-header-too-short': 'The frame ends before the IPv4 header does.',

@@ -50,6 +50,8 @@ export const LIMIT_SENTENCES: Readonly<Partial<Record<LimitName, string>>> = {
   FRAGMENT_QUEUES_MAX: 'Datagrams whose fragments a worker can follow at once.',
   FRAGMENT_PARTS_MAX: 'Fragments of one datagram.',
   EXTENSION_HEADERS_MAX: 'IPv6 extension headers that are walked.',
+  TIMERS_PER_LINK_MAX:
+    'Timers of connections run in one turn for each port of a worker; more are left for the next one.',
   TICKS_PER_SECOND:
     'Timer ticks of a second; timeouts are rounded up as in a kernel with CONFIG_HZ=100.',
   HASH_TABLE_SLOTS: 'Entries of the tables of sh and dh.',

@@ -104,8 +104,9 @@ export class WasmWorker {
     throw new DataPlaneError(`worker ${this.#number} does not come to an end`);
   }
 
-  /** One turn without frames: adopts new tables, runs due timers, does what the host asked for. */
+  /** Runs due timers, then a turn without frames: adopts new tables, does what the host asked for. */
   idle(tick: number, milliseconds: number): void {
+    this.#dataPlane.runTimers(tick);
     this.#dataPlane.turn(tick, milliseconds);
   }
 

@@ -15,6 +15,7 @@ import {
   RING_PRODUCER,
   WORKER_WAKE_RECEIVE,
   WORKER_WAKE_TRANSMIT,
+  WORKER_WHEEL_LEFT,
 } from '../../assembly/shared/layout.ts';
 import { TICKS_PER_SECOND } from '../../assembly/shared/limits.ts';
 import type { DataPlaneMemory } from '../memory/data-plane-memory.ts';
@@ -61,6 +62,7 @@ export function runPollLoop(options: PollLoopOptions): void {
   const transmitters = createTransmitters(options);
   const wakeTransmitAt = (block + WORKER_WAKE_TRANSMIT) >>> 2;
   const wakeReceiveAt = (block + WORKER_WAKE_RECEIVE) >>> 2;
+  const timersLeftAt = (block + WORKER_WHEEL_LEFT) >>> 2;
   let emptyTurns = 0;
   while (Atomics.load(u32, CONTROL_STOP >>> 2) === 0) {
     const now = clock();
@@ -72,7 +74,7 @@ export function runPollLoop(options: PollLoopOptions): void {
       gauges[GAUGE_BUSY_TURNS]++;
       gauges[GAUGE_PACKETS] += packets;
       emptyTurns = 0;
-    } else if (!busyPoll && ++emptyTurns >= EMPTY_TURNS_MAX) {
+    } else if (!busyPoll && u32[timersLeftAt] === 0 && ++emptyTurns >= EMPTY_TURNS_MAX) {
       emptyTurns = 0;
       dataPlane.rest();
       sleeper.sleep();

@@ -26,6 +26,11 @@ export interface DataPlane {
    * @returns packets handled
    */
   turn(tick: number, milliseconds: number): number;
+  /**
+   * Runs all timers up to and including a tick, however many: a turn runs a limited number and
+   * leaves the rest for the next ones, as packets wait.
+   */
+  runTimers(tick: number): void;
   /** The worker holds no reference any more: called before it sleeps. */
   rest(): void;
 }
@@ -43,7 +48,7 @@ export class WasmError extends Error {
   }
 }
 
-const FUNCTIONS = ['initialise', 'turn', 'rest'] as const;
+const FUNCTIONS = ['initialise', 'turn', 'runTimers', 'rest'] as const;
 
 /** Where a build's module is: below the package's root, whether this file runs as it is or built. */
 export function wasmPath(build: WasmBuild): string {

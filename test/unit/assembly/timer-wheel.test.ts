@@ -5,7 +5,11 @@
  */
 
 import { describe, expect, test } from 'vitest';
-import { COLD_TIMER_SLOT, WORKER_WHEEL_CLOCK } from '../../../assembly/shared/layout.ts';
+import {
+  COLD_TIMER_SLOT,
+  WORKER_WHEEL_CLOCK,
+  WORKER_WHEEL_LEFT,
+} from '../../../assembly/shared/layout.ts';
 import { DataPlaneMemory } from '../../../host/memory/data-plane-memory.ts';
 import { linuxTick } from '../../support/ipvs-states.ts';
 import { Random, seedFromEnvironment } from '../../support/random.ts';
@@ -57,13 +61,29 @@ class Wheels {
     return this.#workers[0].call('firingTick', armed, timeout);
   }
 
-  /** Runs a worker's wheel, whose clock shows `from`, and compares it with the list. */
-  run(worker: number, from: number, until: number): Fired[] {
-    const count = this.#workers[worker].call('runWheelNoting', until >>> 0, this.#due, this.#notes);
-    const fired = Array.from({ length: count }, (_, nth) => ({
+  /** Changes when a timer is due, which the wheel finds out when it comes up. */
+  putOff(index: number, tick: number): void {
+    this.memory.u32[(this.#due >>> 2) + index] = tick;
+  }
+
+  /** Runs no more timers of a worker's wheel than a turn may. */
+  runAtMost(worker: number, until: number, limit: number): Fired[] {
+    const wasm = this.#workers[worker];
+    const count = wasm.call('runWheelNoting', until >>> 0, limit, this.#due, this.#notes);
+    return Array.from({ length: count }, (_, nth) => ({
       index: this.memory.u32[(this.#notes >>> 2) + 2 * nth],
       tick: this.memory.u32[(this.#notes >>> 2) + 2 * nth + 1],
     }));
+  }
+
+  /** Whether a turn left timers that were due. */
+  isBehind(worker: number): boolean {
+    return this.memory.u32[(this.memory.worker(worker) + WORKER_WHEEL_LEFT) >>> 2] !== 0;
+  }
+
+  /** Runs a worker's wheel, whose clock shows `from`, and compares it with the list. */
+  run(worker: number, from: number, until: number): Fired[] {
+    const fired = this.runAtMost(worker, until, U32 - 1);
     const expected: string[] = [];
     for (const [index, timer] of this.#list) {
       if (timer.worker !== worker || isAfter(timer.tick, until)) continue;
@@ -178,6 +198,39 @@ describe.each(PROBE_BUILDS)('%s', (build) => {
       const which = random.below(3);
       wheels.run(which, clocks[which], now);
       clocks[which] = now + 1;
+    }
+  });
+
+  test('a timer put off by a whole round of the finest level waits for it', async () => {
+    const wheels = await createWheels(build, 1);
+    wheels.set(0, 7, 10);
+    wheels.putOff(7, 10 + 64);
+    expect(wheels.runAtMost(0, 73, U32 - 1)).toEqual([]);
+    expect(wheels.runAtMost(0, 500, U32 - 1)).toEqual([{ index: 7, tick: 74 }]);
+  });
+
+  test.each([1, 5, 16, 17, 40])('turns of %i timers: order and ticks of one', async (limit) => {
+    const random = new Random(SEED + limit);
+    const [whole, limited] = [await createWheels(build, 1), await createWheels(build, 1)];
+    let until = 0;
+    for (let round = 0; round < 60; round++) {
+      for (let times = random.below(200); times > 0; times--) {
+        const index = random.between(1, CONNECTIONS);
+        const tick = until + 1 + random.below(2 ** random.between(0, 12));
+        // Many on one coarse step.
+        const fires = random.oneIn(3) ? tick : (tick | 63) + 1;
+        for (const wheels of [whole, limited]) wheels.set(0, index, fires);
+      }
+      until += random.below(200);
+      const expected = whole.runAtMost(0, until, U32 - 1);
+      expect(whole.isBehind(0)).toBe(false);
+      const fired: Fired[] = [];
+      do {
+        const some = limited.runAtMost(0, until, limit);
+        expect(some.length).toBeLessThanOrEqual(limit);
+        fired.push(...some);
+      } while (limited.isBehind(0));
+      expect(fired, `seed ${SEED}`).toEqual(expected);
     }
   });
 
