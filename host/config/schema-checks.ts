@@ -80,6 +80,9 @@ const http = {
   status: statusRanges().optional().describe('The status codes that pass. Default 200-299.'),
   body: regularExpression().optional().describe('A regular expression the body must match.'),
   contains: text('a text').optional().describe('A text the body must have in it.'),
+  bodyFlags: matching('some of the letters i, m and s', /^(?!.*(.).*\1)[ims]+$/)
+    .optional()
+    .describe('For `body` and `bodyNot`. i: either case; m: ^ and $ at lines; s: . at line ends.'),
   bodyNot: regularExpression().optional().describe('A regular expression the body must not match.'),
   digest: matching('an MD5 or SHA-256 digest in hexadecimal', /^([0-9a-fA-F]{32}|[0-9a-fA-F]{64})$/)
     .optional()

@@ -38,6 +38,8 @@ export const QUEUES_MAX = 64;
 export const CONNECTIONS_MIN = 1_024;
 export const CONNECTIONS_MAX = 16_777_216;
 export const WEIGHT_MAX = 65_535;
+/** A quorum is counted in weights. */
+export const QUORUM_MAX = SERVERS_PER_SERVICE_MAX * WEIGHT_MAX;
 export const THRESHOLD_MAX = 0x7fffffff;
 export const MARK_MAX = 0xffffffff;
 
@@ -243,8 +245,10 @@ const serviceSchema = mapping({
   tunnel: tunnelSchema.optional(),
   persistence: persistenceSchema.optional(),
   onePacket: flag().optional().describe('UDP: every packet is scheduled by itself.'),
-  quorum: integer(1, SERVERS_PER_SERVICE_MAX).optional().describe('Servers needed. Default 1.'),
-  hysteresis: integer(0, SERVERS_PER_SERVICE_MAX)
+  quorum: integer(1, QUORUM_MAX)
+    .optional()
+    .describe('The least sum of weights of available servers. Default 1.'),
+  hysteresis: integer(0, QUORUM_MAX)
     .optional()
     .describe('The quorum is lost below quorum - hysteresis, gained at quorum + hysteresis.'),
   sorryServer: sorryServerSchema.optional(),

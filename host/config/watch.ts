@@ -1,7 +1,8 @@
 /**
- * Watches a configuration file for another content. Editors write a file anew or rename another one
- * into its place; Kubernetes changes a symbolic link two steps away. So it is the directories that
- * are watched, those of every link on the way to the file included, and what counts is the content.
+ * Watches a configuration file, and all that it includes, for another content. Editors write a file
+ * anew or rename another one into its place; Kubernetes changes a symbolic link two steps away. So
+ * it is the directories that are watched, those of every link on the way to each file included, and
+ * what counts is the content.
  *
  * A file is taken when it has been left alone for a moment and nobody on this machine has it open
  * for writing. What is still half-written then cannot be told from what was meant; it is read
@@ -12,6 +13,7 @@ import { createHash } from 'node:crypto';
 import { type FSWatcher, watch } from 'node:fs';
 import { lstat, readFile, readlink, stat } from 'node:fs/promises';
 import { dirname, isAbsolute, join, resolve, sep } from 'node:path';
+import { type ConfigSources, includedBy, NO_SOURCES } from './sources.ts';
 import { isOpenForWriting } from './watch-writers.ts';
 
 /** A file must be left alone for this long. */
@@ -40,10 +42,12 @@ export class ConfigWatcher {
   readonly #options: WatchOptions;
   readonly #quietMs: number;
   readonly #watchers = new Map<string, FSWatcher>();
+  #sources = NO_SOURCES;
   #poll: NodeJS.Timeout | undefined;
   #timer: NodeJS.Timeout | undefined;
   #hash = '';
-  #stamp = '';
+  /** By the name of each file and directory, when it was last looked at. */
+  #stamps: ReadonlyMap<string, string> = new Map();
   #dirtySince: number | undefined;
   #isChecking = false;
   #isClosed = false;
@@ -56,10 +60,12 @@ export class ConfigWatcher {
   /** Watches from now on; the content of this moment is the first one, and no news. */
   static async start(options: WatchOptions): Promise<ConfigWatcher> {
     const watcher = new ConfigWatcher({ ...options, file: resolve(options.file) });
-    const { file } = watcher.#options;
-    await watcher.#watchDirectories();
-    watcher.#hash = await contentHash(file);
-    watcher.#stamp = await stampOf(file);
+    await watcher.#watchDirectories((await watcher.#read()).sources);
+    // What changes from here on is noticed.
+    const { sources, hash } = await watcher.#read();
+    watcher.#hash = hash;
+    watcher.#sources = sources;
+    watcher.#stamps = await watcher.#stampsNow();
     watcher.#poll = setInterval(() => void watcher.#look(), options.pollMs ?? POLL_MS).unref();
     return watcher;
   }
@@ -81,7 +87,7 @@ export class ConfigWatcher {
   }
 
   async #look(): Promise<void> {
-    if ((await stampOf(this.#options.file)) !== this.#stamp) this.#touch();
+    if (changedNames(this.#stamps, await this.#stampsNow()).length > 0) this.#touch();
   }
 
   async #check(): Promise<void> {
@@ -100,29 +106,66 @@ export class ConfigWatcher {
   }
 
   async #checkContent(): Promise<void> {
-    const { file, onChange, isBeingWritten = isOpenForWriting } = this.#options;
-    const before = await stampOf(file);
+    const before = await this.#stampsNow();
     const waited = performance.now() - (this.#dirtySince ?? performance.now());
-    if (waited < WRITERS_MAX_MS && (await isBeingWritten(file))) {
+    const changed = changedNames(this.#stamps, before);
+    if (waited < WRITERS_MAX_MS && (await this.#isAnyWritten(changed))) {
       this.#touch();
       return;
     }
-    const hash = await contentHash(file);
-    if ((await stampOf(file)) !== before) {
+    const { sources, hash } = await this.#read();
+    this.#sources = sources;
+    // A file that is included now and was not before counts as one that has just changed.
+    if (changedNames(before, await this.#stampsNow()).length > 0) {
       this.#touch();
       return;
     }
-    await this.#watchDirectories();
+    await this.#watchDirectories(sources);
     this.#dirtySince = undefined;
-    this.#stamp = before;
+    this.#stamps = before;
     if (hash === this.#hash || this.#isClosed) return;
     this.#hash = hash;
-    onChange();
+    this.#options.onChange();
   }
 
-  /** Watches what is on the way to the file now, and nothing else. */
-  async #watchDirectories(): Promise<void> {
-    const wanted = await directoriesOf(this.#options.file);
+  async #isAnyWritten(names: readonly string[]): Promise<boolean> {
+    const { isBeingWritten = isOpenForWriting } = this.#options;
+    for (const name of names) if (await isBeingWritten(name)) return true;
+    return false;
+  }
+
+  /** Of the file, and of all that it included when it was last read. */
+  async #stampsNow(): Promise<Map<string, string>> {
+    const names = [this.#options.file, ...this.#sources.files, ...this.#sources.directories];
+    const stamps = names.map(async (name) => [name, await stampOf(name)] as const);
+    return new Map(await Promise.all(stamps));
+  }
+
+  /** What there is to load at this moment: which files, and a word for their content. */
+  async #read(): Promise<{ readonly sources: ConfigSources; readonly hash: string }> {
+    const { file } = this.#options;
+    const hash = createHash('sha256');
+    const text = await readIfThere(file);
+    const sources = text === undefined ? NO_SOURCES : await includedBy(file, text.toString());
+    for (const name of [file, ...sources.files]) {
+      const content = name === file ? text : await readIfThere(name);
+      // What cannot be read is something else than what is empty.
+      hash.update(`${name}\0${content?.length ?? -1}\0`);
+      if (content !== undefined) hash.update(content);
+    }
+    return { sources, hash: hash.digest('hex') };
+  }
+
+  /** Watches what is on the way to the files now, and nothing else. */
+  async #watchDirectories({ files, directories }: ConfigSources): Promise<void> {
+    const wanted = new Set<string>();
+    for (const name of [this.#options.file, ...files]) {
+      for (const directory of await directoriesOf(name)) wanted.add(directory);
+    }
+    for (const directory of directories) {
+      wanted.add(directory);
+      for (const above of await directoriesOf(directory)) wanted.add(above);
+    }
     if (this.#isClosed) return;
     for (const [directory, watcher] of this.#watchers) {
       if (wanted.has(directory)) continue;
@@ -178,15 +221,17 @@ export async function directoriesOf(file: string): Promise<Set<string>> {
   return directories;
 }
 
-/** A word for the content of a file; the same for every file that cannot be read. */
-async function contentHash(file: string): Promise<string> {
-  try {
-    return createHash('sha256')
-      .update(await readFile(file))
-      .digest('hex');
-  } catch {
-    return '';
-  }
+async function readIfThere(file: string): Promise<Buffer | undefined> {
+  return await readFile(file).catch(() => undefined);
+}
+
+/** The names that are not in both with the same stamp. */
+function changedNames(
+  before: ReadonlyMap<string, string>,
+  after: ReadonlyMap<string, string>,
+): string[] {
+  const names = new Set([...before.keys(), ...after.keys()]);
+  return [...names].filter((name) => before.get(name) !== after.get(name));
 }
 
 /** A word that changes with the file behind the name, its size and its times. */

@@ -9,6 +9,8 @@ export const BODY_BYTES_MAX = 1024 * 1024;
 export interface BodyRules {
   readonly body?: string | undefined;
   readonly bodyNot?: string | undefined;
+  /** Of both expressions. */
+  readonly bodyFlags?: string | undefined;
   readonly contains?: string | undefined;
   readonly digest?: string | undefined;
 }
@@ -22,9 +24,10 @@ export type BodyCheck = (body: Buffer, isWhole: boolean) => string | undefined;
 /** Makes the check of the rules given, or undefined when any body will do. */
 export function bodyCheck(rules: BodyRules): BodyCheck | undefined {
   const checks: BodyCheck[] = [];
+  const flags = `u${rules.bodyFlags ?? ''}`;
   const cut = (isWhole: boolean) => (isWhole ? '' : ` in its first ${BODY_BYTES_MAX} bytes`);
   if (rules.body !== undefined) {
-    const pattern = new RegExp(rules.body, 'u');
+    const pattern = new RegExp(rules.body, flags);
     checks.push((body, isWhole) =>
       pattern.test(body.toString()) ? undefined : `the body does not match${cut(isWhole)}`,
     );
@@ -36,7 +39,7 @@ export function bodyCheck(rules: BodyRules): BodyCheck | undefined {
     );
   }
   if (rules.bodyNot !== undefined) {
-    const pattern = new RegExp(rules.bodyNot, 'u');
+    const pattern = new RegExp(rules.bodyNot, flags);
     checks.push((body) =>
       pattern.test(body.toString()) ? 'the body matches what it must not' : undefined,
     );

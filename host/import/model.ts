@@ -39,13 +39,14 @@ export interface ServerDraft {
   readonly upperThreshold: number;
   readonly lowerThreshold: number;
   readonly forwarding: ForwardingDraft;
-  check?: CheckDraft | undefined;
+  checks: readonly CheckDraft[];
 }
 
 export interface SorryServerDraft {
   readonly origin: Origin;
   readonly address: string;
   readonly forwarding: ForwardingDraft;
+  readonly inhibit?: boolean;
 }
 
 export interface PersistenceDraft {
@@ -68,6 +69,7 @@ export interface ServiceDraft {
   quorum: number;
   hysteresis: number;
   inhibitOnFailure: boolean;
+  readonly omega?: boolean;
   notify?: Readonly<Record<string, readonly string[]>> | undefined;
   sorryServer?: SorryServerDraft | undefined;
   servers: readonly ServerDraft[];

@@ -22,6 +22,8 @@ interface Target {
   readonly mark?: number;
   readonly service?: number;
   readonly server?: number;
+  /** Which one of several checks. */
+  readonly check?: number;
 }
 
 /** Which part of a draft a problem at `path` is about; undefined: one that cannot be taken out. */
@@ -32,11 +34,18 @@ export function targetOf(path: string): Target | undefined {
   if (match === null) return undefined;
   const service = Number(match[1]);
   const rest = match[2] ?? '';
-  const server = /^servers\[(\d+)\](\.check)?/.exec(rest);
-  if (server !== null) {
-    const kind = server[2] === undefined ? 'server' : 'check';
-    return { kind, service, server: Number(server[1]) };
+  const check = /^(?:servers\[(\d+)\]\.)?check(?:\[(\d+)\])?(?![\w])/.exec(rest);
+  if (check !== null) {
+    const [, ofServer, number] = check;
+    return {
+      kind: 'check',
+      service,
+      ...(ofServer !== undefined && { server: Number(ofServer) }),
+      ...(number !== undefined && { check: Number(number) }),
+    };
   }
+  const server = /^servers\[(\d+)\]/.exec(rest);
+  if (server !== null) return { kind: 'server', service, server: Number(server[1]) };
   return { kind: kindOf(rest), service };
 }
 
@@ -48,7 +57,6 @@ function kindOf(key: string): Target['kind'] {
 }
 
 const REMOVABLE = [
-  'check',
   'sorryServer',
   'notify',
   'hysteresis',
@@ -59,7 +67,8 @@ const REMOVABLE = [
 
 /** Takes the targets out; those of a list from its end, so that their numbers stay right. */
 export function removeTargets(draft: ConfigDraft, targets: readonly Target[]): void {
-  for (const target of targets) removeFromService(draft, target);
+  const byCheck = targets.toSorted((a, b) => (b.check ?? 0) - (a.check ?? 0));
+  for (const target of byCheck) removeFromService(draft, target);
   const servers = targets.filter(({ kind }) => kind === 'server');
   for (const [index, service] of draft.services.entries()) {
     const gone = new Set(servers.filter((one) => one.service === index).map((one) => one.server));
@@ -77,13 +86,15 @@ function removeIndexes(list: unknown[], indexes: ReadonlySet<number | undefined>
   }
 }
 
-function removeFromService(draft: ConfigDraft, { kind, service: index, server }: Target): void {
+function removeFromService(draft: ConfigDraft, target: Target): void {
+  const { kind, service: index, server, check } = target;
   const service = index === undefined ? undefined : draft.services[index];
   if (service === undefined) return;
   switch (kind) {
     case 'check':
       for (const [number, one] of service.servers.entries()) {
-        if (server === undefined || server === number) one.check = undefined;
+        if (server !== undefined && server !== number) continue;
+        one.checks = one.checks.filter((_, place) => check !== undefined && place !== check);
       }
       return;
     case 'sorryServer':

@@ -12,6 +12,7 @@ import type {
   ForwardingDraft,
   MarkDraft,
   PlainMapping,
+  PlainValue,
   ServerDraft,
   ServiceDraft,
   SorryServerDraft,
@@ -84,14 +85,14 @@ function markPlain({ mark, destination, protocol, ports }: MarkDraft): PlainMapp
 /** A service as plain values, and what of its servers is said once for all of them. */
 interface ServicePlain {
   readonly plain: PlainMapping;
-  readonly check: CheckDraft | undefined;
+  readonly checks: readonly CheckDraft[];
 }
 
 function servicePlain(service: ServiceDraft): ServicePlain {
   const { servers, sorryServer, persistence, notify } = service;
   const common = commonForwarding(service);
-  const check = commonCheck(servers);
-  const serverList = servers.map((server) => serverPlain(server, { common, check }));
+  const checks = commonChecks(servers);
+  const serverList = servers.map((server) => serverPlain(server, { common, checks }));
   const plain = without({
     name: service.name,
     listen: service.listen,
@@ -104,12 +105,13 @@ function servicePlain(service: ServiceDraft): ServicePlain {
     quorum: service.quorum === 1 ? undefined : service.quorum,
     hysteresis: service.hysteresis === 0 ? undefined : service.hysteresis,
     inhibitOnFailure: service.inhibitOnFailure || undefined,
+    omega: service.omega || undefined,
     notify,
     sorryServer: sorryServer && sorryServerPlain(sorryServer, common),
-    check: check && without(check.fields),
+    check: checksPlain(checks),
     servers: serverList,
   });
-  return { plain, check };
+  return { plain, checks };
 }
 
 /** What the first server has; the tunnel is that of the first server that has one. */
@@ -120,16 +122,24 @@ function commonForwarding({ servers, forwarding }: ServiceDraft): ForwardingDraf
   return tunnel === undefined ? { method } : { method, tunnel };
 }
 
-function commonCheck(servers: readonly ServerDraft[]): CheckDraft | undefined {
-  const [first] = servers;
-  const text = JSON.stringify(first?.check?.fields);
-  const isCommon = servers.every(({ check }) => JSON.stringify(check?.fields) === text);
-  return isCommon ? first?.check : undefined;
+/** The checks that all servers have; none when they differ. */
+function commonChecks(servers: readonly ServerDraft[]): readonly CheckDraft[] {
+  const textOf = (checks: readonly CheckDraft[]) =>
+    JSON.stringify(checks.map(({ fields }) => fields));
+  const first = servers[0]?.checks ?? [];
+  const text = textOf(first);
+  return servers.every(({ checks }) => textOf(checks) === text) ? first : [];
+}
+
+/** One check is written without a list. */
+function checksPlain(checks: readonly CheckDraft[]): PlainValue | undefined {
+  const all = checks.map(({ fields }) => without(fields));
+  return all.length > 1 ? all : all[0];
 }
 
 function serverPlain(
-  { address, weight, upperThreshold, lowerThreshold, forwarding, check }: ServerDraft,
-  service: { readonly common: ForwardingDraft; readonly check: CheckDraft | undefined },
+  { address, weight, upperThreshold, lowerThreshold, forwarding, checks }: ServerDraft,
+  service: { readonly common: ForwardingDraft; readonly checks: readonly CheckDraft[] },
 ): PlainMapping {
   return without({
     address,
@@ -137,15 +147,15 @@ function serverPlain(
     upperThreshold: upperThreshold === 0 ? undefined : upperThreshold,
     lowerThreshold: lowerThreshold === 0 ? undefined : lowerThreshold,
     ...forwardingPlain(forwarding, service.common),
-    check: service.check === undefined && check !== undefined ? without(check.fields) : undefined,
+    check: service.checks.length === 0 ? checksPlain(checks) : undefined,
   });
 }
 
 function sorryServerPlain(
-  { address, forwarding }: SorryServerDraft,
+  { address, forwarding, inhibit }: SorryServerDraft,
   common: ForwardingDraft,
 ): string | PlainMapping {
-  const other = without(forwardingPlain(forwarding, common));
+  const other = without({ ...forwardingPlain(forwarding, common), inhibit: inhibit || undefined });
   return Object.keys(other).length === 0 ? address : { address, ...other };
 }
 
@@ -210,8 +220,8 @@ function annotateServices(
   for (const [index, service] of services.entries()) {
     const node = list.items[index];
     if (!isMap(node)) continue;
-    const { check, plain } = shared[index]!;
-    recordOrigins(service, { index, check }, origins);
+    const { checks, plain } = shared[index]!;
+    recordOrigins(service, { index, checks }, origins);
     annotateService(node, service);
     node.spaceBefore = index > 0;
     if (service.group === undefined) continue;
@@ -240,7 +250,7 @@ function annotateService(node: YAMLMap, { origin, servers, sorryServer }: Servic
   inOneLine(node.get('tunnel'));
   const notify = node.get('notify');
   if (isMap(notify)) for (const { value } of notify.items) inOneLine(value);
-  inOneCommand(node.get('check'));
+  inOneCommands(node.get('check'));
   const sorry = sorryServer && node.get('sorryServer', true);
   inOneLine(sorry);
   setComment(sorry, sorryServer?.origin, origin.file);
@@ -250,7 +260,7 @@ function annotateService(node: YAMLMap, { origin, servers, sorryServer }: Servic
   for (const [index, server] of servers.entries()) {
     const item = list.items[index];
     if (isMap(item) && !item.has('check')) inOneLine(item);
-    else if (isMap(item)) inOneCommand(item.get('check'));
+    else if (isMap(item)) inOneCommands(item.get('check'));
     setComment(item, server.origin, origin.file);
   }
 }
@@ -259,8 +269,11 @@ function placeOf({ file, line }: Origin): string {
   return `${basename(file)}:${line}`;
 }
 
-function inOneCommand(check: unknown): void {
-  if (isMap(check)) inOneLine(check.get('command'));
+/** The commands of a check or of a list of checks. */
+function inOneCommands(checks: unknown): void {
+  for (const check of isSeq(checks) ? checks.items : [checks]) {
+    if (isMap(check)) inOneLine(check.get('command'));
+  }
 }
 
 function inOneLine(node: unknown): void {
@@ -277,17 +290,25 @@ function setComment(node: unknown, origin: Origin | undefined, file: string): vo
 
 function recordOrigins(
   { origin, servers, sorryServer }: ServiceDraft,
-  { index, check }: { readonly index: number; readonly check: CheckDraft | undefined },
+  { index, checks }: { readonly index: number; readonly checks: readonly CheckDraft[] },
   origins: Map<string, Origin>,
 ): void {
   const path = `services[${index}]`;
   origins.set(path, origin);
-  if (check !== undefined) origins.set(`${path}.check`, check.origin);
+  recordChecks(path, checks, origins);
   if (sorryServer !== undefined) origins.set(`${path}.sorryServer`, sorryServer.origin);
   for (const [number, server] of servers.entries()) {
     origins.set(`${path}.servers[${number}]`, server.origin);
-    if (server.check !== undefined) {
-      origins.set(`${path}.servers[${number}].check`, server.check.origin);
-    }
+    recordChecks(`${path}.servers[${number}]`, server.checks, origins);
+  }
+}
+
+function recordChecks(
+  path: string,
+  checks: readonly CheckDraft[],
+  origins: Map<string, Origin>,
+): void {
+  for (const [index, { origin }] of checks.entries()) {
+    origins.set(`${path}.check${checks.length > 1 ? `[${index}]` : ''}`, origin);
   }
 }

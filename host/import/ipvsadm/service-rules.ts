@@ -157,6 +157,7 @@ export class ServiceRules {
       upperThreshold,
       lowerThreshold,
       forwarding: forwardingOf(entry),
+      checks: [],
     };
   }
 }

@@ -6,7 +6,7 @@ import { HttpCheck } from './http-check.ts';
 import { readScript } from './scripts.ts';
 import { type CheckDefaults, type CheckTimes, timeHandlers, timingOf } from './times.ts';
 import type { TlsFiles } from './tls-files.ts';
-import type { TrackFile } from './track-files.ts';
+import { readTrackWeight, type TrackFile, type TrackWeight } from './track-files.ts';
 import { emptyUdpDraft, udpFields, udpHandlers } from './udp-check.ts';
 import { type Handlers, readBlock, type Unexpressed, type Values } from './values.ts';
 
@@ -58,12 +58,15 @@ const DEFAULTS: Readonly<Record<string, CheckDefaults>> = {
 /** The name that keepalived gives itself before a mail server. */
 const DEFAULT_HELO = 'smtpchecker.keepalived.org';
 
-/** Reads a checker; undefined, and a report, when WVS has nothing like it. */
-export function readChecker(statement: Statement, context: CheckerContext): CheckPlan | undefined {
+/**
+ * Reads a checker: one check of WVS, or one for each of its urls or hosts; none, and a report, when
+ * WVS has nothing like it.
+ */
+export function readChecker(statement: Statement, context: CheckerContext): readonly CheckPlan[] {
   switch (statement.keyword) {
     case 'BFD_CHECK':
       context.values.lost(statement, 'BFD_CHECK is left out: WVS has no BFD');
-      return undefined;
+      return [];
     case 'FILE_CHECK':
       return readFileCheck(statement, context);
     case 'MISC_CHECK':
@@ -116,7 +119,7 @@ const COMMON_UNEXPRESSED: Unexpressed = {
   log_all_failures: 'WVS logs changes of state',
 };
 
-function readNetworkChecker(statement: Statement, context: CheckerContext): CheckPlan | undefined {
+function readNetworkChecker(statement: Statement, context: CheckerContext): readonly CheckPlan[] {
   const { values } = context;
   const times: CheckTimes = {};
   const connection: Connection = {};
@@ -130,20 +133,17 @@ function readNetworkChecker(statement: Statement, context: CheckerContext): Chec
     unexpressed: { ...CONNECTION_UNEXPRESSED, ...COMMON_UNEXPRESSED, ...specific.unexpressed },
     values,
   });
-  const fields = specific.fields();
-  if (fields === undefined) return undefined;
   const needsPort = statement.keyword !== 'PING_CHECK';
-  const { address, source } = connection;
-  if (!needsPort && address !== undefined) {
+  if (!needsPort && connection.address !== undefined) {
     values.lost(statement, `connect_ip is left out: WVS asks ${context.address} itself`);
   }
-  return {
+  return specific.checks().map(({ fields, to }) => ({
     statement,
-    fields: { ...fields, address: needsPort ? address : undefined, source },
+    fields: { ...fields, address: needsPort ? to.address : undefined, source: to.source },
     timing: timing(statement, context, times),
     needsPort,
-    connectPort: needsPort ? connection.port : undefined,
-  };
+    connectPort: needsPort ? to.port : undefined,
+  }));
 }
 
 function timing(
@@ -159,7 +159,13 @@ function timing(
 interface SpecificChecker {
   readonly handlers: (times: CheckTimes) => Handlers;
   readonly unexpressed?: Unexpressed;
-  readonly fields: () => PlainMapping | undefined;
+  readonly checks: () => readonly ConnectedCheck[];
+}
+
+/** A check and where it goes. */
+interface ConnectedCheck {
+  readonly fields: PlainMapping;
+  readonly to: Connection;
 }
 
 interface SpecificContext {
@@ -183,61 +189,64 @@ function specificOf(
         }),
         unexpressed: {
           http_protocol: 'WVS asks with the version of HTTP that it has',
-          fast_recovery: 'WVS checks one path, so that there is nothing to wait for',
+          enable_sni: 'there is no TLS in HTTP_GET',
         },
-        fields: () => check.fields(virtualhost, context.tls),
+        checks: () => {
+          return check
+            .checks(virtualhost, context.tls)
+            .map((fields) => ({ fields, to: connection }));
+        },
       };
     }
     case 'SMTP_CHECK': {
-      const fields: Record<string, string> = { helo: DEFAULT_HELO };
+      const draft: SmtpDraft = { helo: DEFAULT_HELO, hosts: [] };
       return {
-        handlers: () => smtpHandlers(fields, { connection, context }),
-        fields: () => ({ type: 'smtp', helo: fields.helo }),
+        handlers: (times) => smtpHandlers(draft, times, context),
+        checks: () => {
+          const hosts = draft.hosts.length > 0 ? draft.hosts : [connection];
+          return hosts.map((to) => ({ fields: { type: 'smtp', helo: draft.helo }, to }));
+        },
       };
     }
     case 'DNS_CHECK': {
       const fields: Record<string, string> = { name: '.', record: 'SOA' };
       return {
         handlers: () => dnsHandlers(fields, values),
-        fields: () => ({ type: 'dns', name: fields.name, record: fields.record }),
+        checks: () => [{ fields: { type: 'dns', ...fields }, to: connection }],
       };
     }
     case 'UDP_CHECK': {
       const draft = emptyUdpDraft();
       return {
         handlers: () => udpHandlers(draft, values),
-        fields: () => udpFields(draft),
+        checks: () => [{ fields: udpFields(draft), to: connection }],
       };
     }
     default: {
       const type = statement.keyword === 'PING_CHECK' ? 'icmp' : 'tcp';
-      return { handlers: () => ({}), fields: () => ({ type }) };
+      return { handlers: () => ({}), checks: () => [{ fields: { type }, to: connection }] };
     }
   }
 }
 
-function smtpHandlers(
-  fields: Record<string, string>,
-  { connection, context }: SpecificContext,
-): Handlers {
-  const { values, address } = context;
-  let isHostKnown = false;
+interface SmtpDraft {
+  helo: string;
+  readonly hosts: Connection[];
+}
+
+function smtpHandlers(draft: SmtpDraft, times: CheckTimes, context: CheckerContext): Handlers {
+  const { values } = context;
   return {
     helo_name: (statement) => {
-      fields.helo = values.escaped(statement)?.[0] ?? fields.helo!;
+      draft.helo = values.escaped(statement)?.[0] ?? draft.helo;
     },
     // An older way to write connect_ip and its like, and to ask several servers for one.
     host: (statement) => {
-      if (isHostKnown) {
-        const child = statement.block?.find(({ keyword }) => keyword === 'connect_ip');
-        const ip = child?.args[0] ?? address;
-        values.lost(statement, `host ${ip} is not checked: a check of WVS is of one address`);
-        return;
-      }
-      isHostKnown = true;
+      const connection: Connection = {};
+      draft.hosts.push(connection);
       readBlock(statement, {
-        handlers: connectionHandlers(connection, context),
-        unexpressed: CONNECTION_UNEXPRESSED,
+        handlers: { ...connectionHandlers(connection, context), ...timeHandlers(times, values) },
+        unexpressed: { ...CONNECTION_UNEXPRESSED, ...COMMON_UNEXPRESSED },
         values,
       });
     },
@@ -260,7 +269,7 @@ function dnsHandlers(fields: Record<string, string>, values: Values): Handlers {
   };
 }
 
-function readMiscCheck(statement: Statement, context: CheckerContext): CheckPlan | undefined {
+function readMiscCheck(statement: Statement, context: CheckerContext): readonly CheckPlan[] {
   const { values, outerTimes } = context;
   const times: CheckTimes = {};
   let command: readonly string[] | undefined;
@@ -285,26 +294,35 @@ function readMiscCheck(statement: Statement, context: CheckerContext): CheckPlan
   });
   if (command === undefined) {
     values.lost(statement, 'MISC_CHECK is left out: it has no misc_path');
-    return undefined;
+    return [];
   }
   const blocks = [times, ...outerTimes];
   const delayLoop = blocks.find((block) => block.delayLoop !== undefined)?.delayLoop;
   const input = { blocks, defaults: DEFAULTS.MISC_CHECK!, statement };
-  return {
-    statement,
-    fields: { type: 'command', command, weightFromExitCode: isDynamic ? true : undefined },
-    timing: timingOf({ ...input, timeout: timeout ?? delayLoop ?? 60 * SECOND }, values),
-    needsPort: false,
-    connectPort: undefined,
-  };
+  const fields = { type: 'command', command, weightFromExitCode: isDynamic ? true : undefined };
+  const timing = timingOf({ ...input, timeout: timeout ?? delayLoop ?? 60 * SECOND }, values);
+  return [portlessPlan(statement, fields, timing)];
 }
 
-/** In keepalived the number in the file changes the weight, in WVS it is the weight. */
-function readFileCheck(statement: Statement, context: CheckerContext): CheckPlan | undefined {
+function portlessPlan(statement: Statement, fields: PlainMapping, timing: PlainMapping): CheckPlan {
+  return { statement, fields, timing, needsPort: false, connectPort: undefined };
+}
+
+/** keepalived is told of a change by the kernel; this is soon enough for an eye. */
+const FILE_TIMING: PlainMapping = {
+  interval: '1s',
+  rise: 1,
+  fall: 1,
+  retryDelay: '1s',
+  jitter: '0s',
+  warmUp: '0s',
+};
+
+/** The number in the file, times a weight, is added to the server's; with the weight 0 it is a state. */
+function readFileCheck(statement: Statement, context: CheckerContext): readonly CheckPlan[] {
   const { values, trackFiles } = context;
   let file: TrackFile | undefined;
-  let isDynamic = false;
-  let factor: number | undefined;
+  let own: TrackWeight | undefined;
   readBlock(statement, {
     handlers: {
       track_file: (child) => {
@@ -314,12 +332,10 @@ function readFileCheck(statement: Statement, context: CheckerContext): CheckPlan
           values.lost(child, `there is no track_file block "${name}" with a file`);
         }
       },
-      dynamic: () => {
-        isDynamic = true;
-      },
+      // Described in the manual, unknown to the program: the weight is always dynamic.
+      dynamic: () => undefined,
       weight: (child) => {
-        const [number, reverse] = child.args;
-        factor = reverse === undefined ? Number(number) : Number.NaN;
+        own = readTrackWeight(child, values) ?? own;
       },
     },
     unexpressed: {},
@@ -327,20 +343,13 @@ function readFileCheck(statement: Statement, context: CheckerContext): CheckPlan
   });
   if (file === undefined) {
     values.lost(statement, 'FILE_CHECK is left out: it has no file');
-    return undefined;
+    return [];
   }
-  const weight = factor ?? file.weight;
-  if (!isDynamic || !(Number.isInteger(weight) && weight >= 1 && weight <= 65_535)) {
-    const message = 'FILE_CHECK is left out: WVS only takes the number in the file for the weight';
-    values.lost(statement, message);
-    return undefined;
-  }
-  values.lost(statement, 'the number in the file is the weight, where keepalived adds it to it');
-  return {
-    statement,
-    fields: { type: 'file', path: file.path, factor: weight === 1 ? undefined : weight },
-    timing: timing(statement, context, {}),
-    needsPort: false,
-    connectPort: undefined,
-  };
+  const { path } = file;
+  const { weight, isReversed } = own ?? file.weight;
+  const factor = isReversed ? -weight : weight;
+  const means = weight !== 0 ? 'addition' : isReversed ? 'success' : 'failure';
+  const isFactorSaid = weight !== 0 && factor !== 1;
+  const fields = { type: 'file', path, means, factor: isFactorSaid ? factor : undefined };
+  return [portlessPlan(statement, fields, FILE_TIMING)];
 }

@@ -6,7 +6,7 @@
 
 import { readFileSync, realpathSync, statSync } from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
-import { ImportLimitError, type ImportReport, type Origin } from '../report.ts';
+import { ImportLimitError, ImportReport, type Origin } from '../report.ts';
 import { decomment } from './decomment.ts';
 import { expandBraces, isWildcard, matchPaths } from './glob.ts';
 import { EndlessSubstitutionError, Parameters } from './parameters.ts';
@@ -56,8 +56,33 @@ export function expandLines(
   return expander.lines;
 }
 
+/** What a configuration depends on beside its own file. */
+export interface IncludedSources {
+  /** The files it includes, or would if they could be read. */
+  readonly files: ReadonlySet<string>;
+  /** Directories in which further ones may come up. */
+  readonly directories: ReadonlySet<string>;
+}
+
+/** The files that `text`, which is that of `file`, includes, and those that they include. */
+export function includedSources(
+  { file, text }: { readonly file: string; readonly text: string },
+  options: ExpandOptions,
+): IncludedSources {
+  const expander = new Expander(options, new ImportReport());
+  try {
+    expander.readText(text, file);
+  } catch (error) {
+    // A file that goes on and on is not loaded either; what it has led to so far is enough.
+    if (!(error instanceof ImportLimitError)) throw error;
+  }
+  return { files: expander.files, directories: expander.directories };
+}
+
 class Expander {
   readonly lines: ExpandedLine[] = [];
+  readonly files = new Set<string>();
+  readonly directories = new Set<string>();
   readonly #report: ImportReport;
   readonly #configId: string;
   readonly #parameters: Parameters;
@@ -203,7 +228,8 @@ class Expander {
     const checks = new Set([...this.#includeChecks, ...own]);
     const pattern = target.replace(/^"(.*)"$/, '$1');
     const alternatives = expandBraces(pattern);
-    const matches = alternatives.map((one) => matchPaths(one, this.#directory()));
+    const note = (path: string) => this.directories.add(path);
+    const matches = alternatives.map((one) => matchPaths(one, this.#directory(), note));
     const paths = matches.flat();
     for (const [index, found] of matches.entries()) {
       if (found.length > 0 || alternatives.length === 1) continue;
@@ -223,6 +249,7 @@ class Expander {
     if (this.#openFiles.length >= DEPTH_MAX) {
       throw new ImportLimitError(origin, 'too many files inside of each other');
     }
+    this.files.add(path);
     try {
       const real = realpathSync(path, { encoding: 'utf8' });
       if (this.#openFiles.some((file) => sameFile(file, real))) {

@@ -37,13 +37,25 @@ export function expandBraces(pattern: string): string[] {
   return [pattern];
 }
 
-/** The existing paths that match `pattern`, which has no braces, in the order of their names. */
-export function matchPaths(pattern: string, directory: string): string[] {
+/**
+ * The existing paths that match `pattern`, which has no braces, in the order of their names.
+ * @param noteDirectory told each directory in which another match may come up
+ */
+export function matchPaths(
+  pattern: string,
+  directory: string,
+  noteDirectory: (path: string) => void = () => undefined,
+): string[] {
   const isAbsolute = pattern.startsWith('/');
   let paths = [isAbsolute ? '/' : directory];
   for (const part of pattern.split('/').filter((text) => text !== '')) {
     paths = paths.flatMap((path) => {
-      if (!isWildcard(part)) return exists(join(path, part)) ? [join(path, part)] : [];
+      if (!isWildcard(part)) {
+        if (exists(join(path, part))) return [join(path, part)];
+        noteDirectory(path);
+        return [];
+      }
+      noteDirectory(path);
       const matcher = matcherOf(part);
       return namesIn(path)
         .filter((name) => matcher.test(name))

@@ -17,6 +17,7 @@ export function readGlobal(statement: Statement, director: DirectorDraft, values
       // A director starts without services, and leaves none behind.
       lvs_flush: () => undefined,
       lvs_flush_on_stop: () => undefined,
+      lvs_flush_onstop: () => undefined,
       // This has had its effect when files were included.
       include_check: () => undefined,
     },

@@ -2,6 +2,7 @@
 
 import type { PlainMapping } from '../model.ts';
 import type { Statement } from './blocks.ts';
+import { translateRegex } from './regex.ts';
 import type { TlsFiles } from './tls-files.ts';
 import { type Handlers, readBlock, type Values } from './values.ts';
 
@@ -23,6 +24,8 @@ export class HttpCheck {
   readonly #statement: Statement;
   readonly #urls: UrlDraft[] = [];
   #hasSni = false;
+  /** Of all urls that have none of their own. */
+  #virtualhost: string | undefined;
 
   constructor(statement: Statement, values: Values) {
     this.#statement = statement;
@@ -33,41 +36,47 @@ export class HttpCheck {
     const isTls = this.#statement.keyword === 'SSL_GET';
     return {
       url: (statement) => this.#readUrl(statement),
-      enable_sni: isTls ? () => this.#enableSni() : undefined,
+      enable_sni: isTls ? (statement) => this.#readSni(statement) : undefined,
+      virtualhost: (statement) => {
+        this.#virtualhost = this.#values.text(statement) ?? this.#virtualhost;
+      },
+      // Each url is a check of its own, so that none waits for another anyway.
+      fast_recovery: (statement) => {
+        this.#values.flag(statement);
+      },
     };
   }
 
-  /** The fields of the check, or undefined when there is nothing to ask for. */
-  fields(virtualhost: string | undefined, tls: TlsFiles): PlainMapping | undefined {
-    const isTls = this.#statement.keyword === 'SSL_GET';
-    const [first, ...others] = this.#urls.filter((url) => this.#hasPath(url));
-    for (const { statement, path } of others) {
-      const message = `url ${path} is not checked: a check of WVS asks for one path`;
-      this.#values.lost(statement, message);
-    }
-    if (first === undefined) {
+  /** The fields of a check for each url; none when there is nothing to ask for. */
+  checks(virtualhost: string | undefined, tls: TlsFiles): readonly PlainMapping[] {
+    const urls = this.#urls.filter((url) => this.#hasPath(url));
+    if (urls.length === 0) {
       this.#values.lost(this.#statement, `${this.#statement.keyword} is left out: it has no url`);
-      return undefined;
     }
-    const host = first.virtualhost ?? virtualhost;
+    return urls.map((url) => this.#checkOf(url, virtualhost, tls));
+  }
+
+  #checkOf(url: UrlDraft, virtualhost: string | undefined, tls: TlsFiles): PlainMapping {
+    const isTls = this.#statement.keyword === 'SSL_GET';
+    const host = url.virtualhost ?? this.#virtualhost ?? virtualhost;
     if (this.#hasSni && host === undefined) {
       const message = 'enable_sni is left out: no virtualhost says which name to ask for';
       this.#values.lost(this.#statement, message);
     }
     return {
       type: isTls ? 'https' : 'http',
-      path: first.path,
+      path: url.path,
       host,
-      status: first.status,
-      digest: first.digest,
-      [first.isNegated ? 'bodyNot' : 'body']: this.#bodyOf(first),
+      status: url.status,
+      digest: url.digest,
+      ...this.#bodyOf(url),
       sni: this.#hasSni ? host : undefined,
       ...(isTls && tls),
     };
   }
 
-  #enableSni(): void {
-    this.#hasSni = true;
+  #readSni(statement: Statement): void {
+    this.#hasSni = this.#values.flag(statement) ?? this.#hasSni;
   }
 
   #hasPath({ statement, path }: UrlDraft): boolean {
@@ -89,38 +98,18 @@ export class HttpCheck {
     });
   }
 
-  /** The expression in JavaScript's words. */
-  #bodyOf({ regex, options }: UrlDraft): string | undefined {
-    if (regex === undefined) return undefined;
-    const unknown = options.filter((option) => !WITHOUT_EFFECT.has(option));
-    if (unknown.length > 0) {
-      const message = `regex is left out: WVS has no option ${unknown.join(', ')} for it`;
-      this.#values.lost(regex.statement, message);
-      return undefined;
+  /** What the body has to be like, in JavaScript's words. */
+  #bodyOf({ regex, options, isNegated }: UrlDraft): PlainMapping {
+    if (regex === undefined) return {};
+    const translated = translateRegex(regex.source, options);
+    if ('trouble' in translated) {
+      this.#values.lost(regex.statement, `regex is left out: ${translated.trouble}`);
+      return {};
     }
-    try {
-      new RegExp(regex.source, 'u');
-      return regex.source;
-    } catch {
-      const message = `regex is left out: WVS does not understand "${regex.source}"`;
-      this.#values.lost(regex.statement, message);
-      return undefined;
-    }
+    const { source, flags } = translated;
+    return { [isNegated ? 'bodyNot' : 'body']: source, bodyFlags: flags };
   }
 }
-
-/** Options of PCRE that are always on here, or do not change what matches. */
-const WITHOUT_EFFECT: ReadonlySet<string> = new Set([
-  'auto_callout',
-  'never_backslash_c',
-  'never_ucp',
-  'never_utf',
-  'no_auto_possess',
-  'no_dotstar_anchor',
-  'no_start_optimize',
-  'ucp',
-  'utf',
-]);
 
 function urlHandlers(url: UrlDraft, values: Values): Handlers {
   return {

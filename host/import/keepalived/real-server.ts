@@ -2,6 +2,7 @@
 
 import { formatEndpoint, type ParsedAddress } from '../../config/address.ts';
 import { THRESHOLD_MAX, WEIGHT_MAX } from '../../config/schema.ts';
+import { CHECKS_PER_SERVER_MAX } from '../../config/schema-checks.ts';
 import type { CheckDraft, ForwardingDraft, ServerDraft } from '../model.ts';
 import type { Statement } from './blocks.ts';
 import { CHECKERS, type CheckPlan, readChecker } from './checkers.ts';
@@ -132,28 +133,25 @@ export interface ServerSurroundings {
   readonly tls: TlsFiles;
 }
 
-/** The first of the server's checkers that WVS has; servers have one check. */
-export function planCheck(
+/** The checks of the server's checkers, those left out that WVS has nothing for. */
+export function planChecks(
   server: RealServer,
   { values, times, virtualhost, trackFiles, tls }: ServerSurroundings,
-): CheckPlan | undefined {
-  let plan: CheckPlan | undefined;
-  for (const statement of server.checkers) {
-    if (plan !== undefined) {
-      const message = `${statement.keyword} is left out: a server of WVS has one check`;
-      values.lost(statement, message);
-      continue;
-    }
-    plan = readChecker(statement, {
-      values,
-      address: server.target.address,
-      virtualhost: server.virtualhost ?? virtualhost,
-      outerTimes: [server.times, times],
-      trackFiles,
-      tls,
-    });
+): readonly CheckPlan[] {
+  const context = {
+    values,
+    address: server.target.address,
+    virtualhost: server.virtualhost ?? virtualhost,
+    outerTimes: [server.times, times],
+    trackFiles,
+    tls,
+  };
+  const plans = server.checkers.flatMap((statement) => readChecker(statement, context));
+  for (const { statement } of plans.slice(CHECKS_PER_SERVER_MAX)) {
+    const message = `${statement.keyword} is left out: a server has at most ${CHECKS_PER_SERVER_MAX} checks`;
+    values.lost(statement, message);
   }
-  return plan;
+  return plans.slice(0, CHECKS_PER_SERVER_MAX);
 }
 
 /** Where a service listens, as far as its servers care. */
@@ -166,7 +164,7 @@ export interface ServiceTarget {
 /** The server as one service uses it. */
 export function serverDraft(
   server: RealServer,
-  plan: CheckPlan | undefined,
+  plans: readonly CheckPlan[],
   target: ServiceTarget,
   surroundings: ServerSurroundings,
 ): ServerDraft {
@@ -185,7 +183,7 @@ export function serverDraft(
     upperThreshold: server.upperThreshold,
     lowerThreshold: lower,
     forwarding,
-    check: plan === undefined ? undefined : checkDraft(plan, { server, port, values }),
+    checks: plans.flatMap((plan) => checkDraft(plan, { server, port, values }) ?? []),
   };
 }
 

@@ -10,7 +10,7 @@ import type {
 } from '../model.ts';
 import {
   placeOf,
-  planCheck,
+  planChecks,
   type ScriptDraft,
   type ServerSurroundings,
   serverDraft,
@@ -49,7 +49,7 @@ export function servicesOf(input: ServicesInput, values: Values): ServiceDraft[]
     trackFiles: input.trackFiles,
     tls: input.tls,
   };
-  const plans = server.realServers.map((real) => planCheck(real, surroundings));
+  const plans = server.realServers.map((real) => planChecks(real, surroundings));
   const common = commonParts(server, targets, values);
   return targets.map((target) => {
     const isMark = target.kind === 'mark';
@@ -74,10 +74,11 @@ export function servicesOf(input: ServicesInput, values: Values): ServiceDraft[]
       quorum: common.quorum,
       hysteresis: common.hysteresis,
       inhibitOnFailure: common.inhibitOnFailure,
+      omega: server.omega,
       notify: common.notify,
       sorryServer: sorryServerOf(server, place, values),
       servers: server.realServers.map((real, index) =>
-        serverDraft(real, plans[index], place, surroundings),
+        serverDraft(real, plans[index]!, place, surroundings),
       ),
       group: group === undefined ? undefined : `${group} ${statement.origin.line}`,
     };
@@ -221,14 +222,19 @@ function persistenceOf(
 }
 
 function sorryServerOf(
-  { sorryServer, sorryForwarding, forwarding }: VirtualServer,
+  { sorryServer, sorryInhibit, sorryForwarding, forwarding }: VirtualServer,
   place: { isMark: boolean; port: number },
   values: Values,
 ): SorryServerDraft | undefined {
   if (sorryServer === undefined) return undefined;
   const own = sorryForwarding ?? forwarding;
   const { address } = placeOf(sorryServer, own, place, values);
-  return { origin: sorryServer.statement.origin, address, forwarding: own };
+  return {
+    origin: sorryServer.statement.origin,
+    address,
+    forwarding: own,
+    inhibit: sorryInhibit,
+  };
 }
 
 function listenOf(target: Target, family: AddressFamily, protocol: Protocol): string {

@@ -1,7 +1,7 @@
 /** The block virtual_server, as it is read; services.ts makes services of it. */
 
 import { type AddressFamily, type parseAddress, parseIpv4 } from '../../config/address.ts';
-import { SCHEDULERS, SERVERS_PER_SERVICE_MAX } from '../../config/schema.ts';
+import { QUORUM_MAX, SCHEDULERS } from '../../config/schema.ts';
 import type { Protocol, SchedulerName } from '../../config/types.ts';
 import type { ForwardingDraft } from '../model.ts';
 import type { Statement } from './blocks.ts';
@@ -48,6 +48,8 @@ export interface VirtualServer {
   quorumDown?: ScriptDraft | undefined;
   sorryServer?: SorryServer | undefined;
   sorryForwarding?: ForwardingDraft | undefined;
+  sorryInhibit: boolean;
+  omega: boolean;
 }
 
 /** Which bits of a client's address count: a mask of IPv4, or a number of bits of IPv6. */
@@ -74,6 +76,8 @@ export function readVirtualServer(statement: Statement, values: Values): Virtual
     hysteresis: 0,
     inhibitOnFailure: false,
     weight: 1,
+    sorryInhibit: false,
+    omega: false,
   };
   readBlock(statement, {
     handlers: {
@@ -85,7 +89,6 @@ export function readVirtualServer(statement: Statement, values: Values): Virtual
     unexpressed: {
       ha_suspend: 'WVS probes servers whether or not it has the virtual address',
       smtp_alert: 'WVS sends no mail; `notify` can',
-      omega: 'WVS runs no commands when it stops',
     },
     values,
   });
@@ -192,13 +195,16 @@ function readGranularity(statement: Statement, values: Values): Granularity | un
 }
 
 function poolHandlers(server: VirtualServer, values: Values): Handlers {
-  const count = { min: 0, max: SERVERS_PER_SERVICE_MAX };
+  const count = { min: 0, max: QUORUM_MAX };
   return {
     quorum: (statement) => {
       server.quorum = values.number(statement, { ...count, min: 1 }) ?? server.quorum;
     },
     hysteresis: (statement) => {
       server.hysteresis = values.number(statement, count) ?? server.hysteresis;
+    },
+    omega: (statement) => {
+      server.omega = values.flag(statement) ?? server.omega;
     },
     quorum_up: (statement) => {
       server.quorumUp ??= scriptDraft(statement, values);
@@ -222,8 +228,10 @@ function poolHandlers(server: VirtualServer, values: Values): Handlers {
       server.sorryServer = { statement, target, port };
     },
     sorry_server_inhibit: (statement) => {
-      const message = 'sorry_server_inhibit is left out: WVS takes the sorry server out';
-      values.lost(statement, message);
+      server.sorryInhibit = true;
+      if (server.sorryServer !== undefined) return;
+      values.lost(statement, 'sorry_server_inhibit is left out: it has no sorry_server before it');
+      server.sorryInhibit = false;
     },
     sorry_server_lvs_method: (statement) => {
       server.sorryForwarding = readForwarding(statement, values) ?? server.sorryForwarding;

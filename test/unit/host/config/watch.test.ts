@@ -22,7 +22,7 @@ import { ConfigWatcher, directoriesOf, type WatchOptions } from '../../../../hos
 import { isOpenForWriting } from '../../../../host/config/watch-writers.ts';
 
 const QUIET_MS = 30;
-const WAIT_MS = 3_000;
+const WAIT_MS = 20_000;
 /** Long enough for what must not happen. */
 const NOTHING_MS = 200;
 
@@ -207,4 +207,91 @@ describe('a program that keeps the file open', () => {
       expect(await isOpenForWriting(file)).toBe(false);
     },
   );
+});
+
+describe('included files', () => {
+  let included: string;
+
+  beforeEach(() => {
+    included = join(directory, 'conf.d');
+    mkdirSync(included);
+    writeFileSync(join(included, 'a.conf'), '# a\n');
+    writeFileSync(file, 'include conf.d/*.conf\n');
+  });
+
+  test('one of them gets another content', async () => {
+    await start();
+    writeFileSync(join(included, 'a.conf'), '# b\n');
+    await changed(1);
+    writeFileSync(join(included, 'a.conf'), '# b\n');
+    await nothing();
+  });
+
+  test('one more that matches comes, another one goes; others in its directory do not count', async () => {
+    await start();
+    writeFileSync(join(included, 'b.txt'), '# b\n');
+    await nothing();
+    writeFileSync(join(included, 'b.conf'), '# b\n');
+    await changed(1);
+    unlinkSync(join(included, 'a.conf'));
+    await changed(2);
+  });
+
+  test('one that an included file includes', async () => {
+    mkdirSync(join(directory, 'deep'));
+    writeFileSync(join(directory, 'deep', 'x.conf'), '# x\n');
+    writeFileSync(join(included, 'a.conf'), 'include ../deep/x.conf\n');
+    await start();
+    writeFileSync(join(directory, 'deep', 'x.conf'), '# y\n');
+    await changed(1);
+  });
+
+  test('one that was not there when the file was read', async () => {
+    writeFileSync(file, 'include later/x.conf\n');
+    await start();
+    mkdirSync(join(directory, 'later'));
+    await nothing();
+    writeFileSync(join(directory, 'later', 'x.conf'), '# x\n');
+    await changed(1);
+  });
+
+  test('another directory behind a link, as of a Kubernetes ConfigMap', async () => {
+    rmSync(included, { recursive: true });
+    for (const version of ['1', '2']) {
+      mkdirSync(join(directory, version));
+      writeFileSync(join(directory, version, 'a.conf'), `# ${version}\n`);
+    }
+    symlinkSync('1', included);
+    await start();
+    symlinkSync('2', join(directory, 'tmp'));
+    renameSync(join(directory, 'tmp'), included);
+    await changed(1);
+  });
+
+  test('one that is included no more does not count any more', async () => {
+    await start();
+    writeFileSync(file, 'include other.conf\n');
+    await changed(1);
+    writeFileSync(join(included, 'a.conf'), '# c\n');
+    await nothing();
+    writeFileSync(join(directory, 'other.conf'), '# o\n');
+    await changed(2);
+  });
+
+  test('one that is being written → waited for', async () => {
+    let isWriting = true;
+    const path = join(included, 'a.conf');
+    await start({ isBeingWritten: async (name) => isWriting && name === path });
+    writeFileSync(path, '# b\n');
+    await nothing();
+    isWriting = false;
+    await changed(1);
+  });
+
+  test('a file of WVS includes nothing, whatever its text looks like', async () => {
+    writeFileSync(file, 'version: 1\n# include conf.d/*.conf\n');
+    await start();
+    writeFileSync(join(included, 'a.conf'), '# b\n');
+    await nothing();
+  });
 });

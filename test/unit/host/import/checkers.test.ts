@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { imported, notesOf, virtualServer } from './support.ts';
+import { imported, notesOf, virtualServer, yamlOf } from './support.ts';
 
 const TIMES = {
   interval: 60_000,
@@ -11,10 +11,17 @@ const TIMES = {
   warmUp: 60_000,
 };
 
-/** The check of the only server, with whatever was not expressed. */
-function checkOf(realStatements: string, statements = '', root = '') {
+/** The checks of the only server, with whatever was not expressed. */
+function checksOf(realStatements: string, statements = '', root = '') {
   const result = imported(root + virtualServer(statements, realStatements));
-  return { check: result.config.services[0]!.servers[0]!.checks[0], notes: notesOf(result) };
+  return { checks: result.config.services[0]!.servers[0]!.checks, notes: notesOf(result) };
+}
+
+/** The same where there is one check at most. */
+function checkOf(realStatements: string, statements = '', root = '') {
+  const { checks, notes } = checksOf(realStatements, statements, root);
+  expect(checks.length).toBeLessThanOrEqual(1);
+  return { check: checks[0], notes };
 }
 
 describe('what keepalived does when nothing is said', () => {
@@ -116,8 +123,12 @@ describe('HTTP', () => {
     expect(notes).toEqual([]);
   });
 
-  test('the virtual host: of the url, else of the real server, else of the virtual server', () => {
+  test('the virtual host: of the url, the checker, the real server, the virtual server', () => {
     const get = 'HTTP_GET {\nurl {\npath /\n}\n}';
+    const own = 'HTTP_GET {\nvirtualhost checker\nurl {\npath /\nvirtualhost url\n}\n}';
+    expect(checkOf(own, 'virtualhost vs').check).toMatchObject({ host: 'url' });
+    const outer = own.replace('virtualhost url\n', '');
+    expect(checkOf(outer, 'virtualhost vs').check).toMatchObject({ host: 'checker' });
     expect(checkOf(get, 'virtualhost vs').check).toMatchObject({ host: 'vs' });
     expect(checkOf(`virtualhost rs\n${get}`, 'virtualhost vs').check).toMatchObject({ host: 'rs' });
   });
@@ -140,10 +151,6 @@ describe('HTTP', () => {
   });
 
   test.each([
-    [
-      'url {\npath /\n}\nurl {\npath /b\n}',
-      '9: url /b is not checked: a check of WVS asks for one path',
-    ],
     ['url {\n}', '6: this url is left out: it has no path'],
     [
       'url {\npath /\nstatus_code 700 200\n}',
@@ -152,8 +159,8 @@ describe('HTTP', () => {
     ['url {\npath /\ndigest xyz\n}', '8: digest: expected 32 hexadecimal digits, got "xyz"'],
     ['url {\npath /\nregex (\n}', '8: regex is left out: WVS does not understand "("'],
     [
-      'url {\npath /\nregex a\nregex_options caseless\n}',
-      '8: regex is left out: WVS has no option caseless for it',
+      'url {\npath /\nregex a\nregex_options caseless firstline\n}',
+      '8: regex is left out: WVS has no option firstline for it',
     ],
     ['url {\npath a\n}', '7: path is taken as /a: a path starts with "/"'],
     ['url {\npath /\nregex_stack 1 2\n}', '8: regex_stack is left out: WVS has no such limit'],
@@ -161,12 +168,31 @@ describe('HTTP', () => {
       'http_protocol 1.1\nurl {\npath /\n}',
       '6: http_protocol is left out: WVS asks with the version of HTTP that it has',
     ],
-    [
-      'fast_recovery\nurl {\npath /\n}',
-      '6: fast_recovery is left out: WVS checks one path, so that there is nothing to wait for',
-    ],
   ])('%j: %s', (statements, note) => {
     expect(checkOf(`HTTP_GET {\n${statements}\n}`).notes).toContain(note);
+  });
+
+  test('several urls → a check for each of them', () => {
+    const { checks, notes } = checksOf(
+      'HTTP_GET {\nfast_recovery\nurl {\npath /a\n}\nurl {\npath /b\nstatus_code 404\n}\n}',
+    );
+    expect(checks).toMatchObject([
+      { type: 'http', path: '/a', interval: 60_000, fall: 2 },
+      { type: 'http', path: '/b', status: [{ first: 404, last: 404 }], interval: 60_000 },
+    ]);
+    expect(notes).toEqual([]);
+  });
+
+  test('enable_sni may be off', () => {
+    const get = 'SSL_GET {\nenable_sni off\nurl {\npath /\nvirtualhost w\n}\n}';
+    expect(checkOf(get).check).not.toHaveProperty('sni');
+  });
+
+  test('a regular expression in either case', () => {
+    const regex = 'regex "Ok$"\nregex_options caseless';
+    const { check, notes } = checkOf(`HTTP_GET {\nurl {\npath /\n${regex}\n}\n}`);
+    expect(check).toMatchObject({ body: 'Ok(?![^\\n]|\\n[^])', bodyFlags: 'i' });
+    expect(notes).toEqual([]);
   });
 
   test('a body that must not match', () => {
@@ -176,11 +202,14 @@ describe('HTTP', () => {
   });
 });
 
-test('SMTP: a name, and one of the addresses of older configurations', () => {
+test('SMTP: a name, and a check for each of the addresses of older configurations', () => {
   const hosts = 'host {\nconnect_ip 10.9.9.9\nconnect_port 26\n}\nhost {\nconnect_ip 10.9.9.8\n}';
-  const { check, notes } = checkOf(`SMTP_CHECK {\nhelo_name "me.example"\n${hosts}\n}`);
-  expect(check).toMatchObject({ type: 'smtp', helo: 'me.example', port: 26 });
-  expect(notes).toEqual(['11: host 10.9.9.8 is not checked: a check of WVS is of one address']);
+  const { checks, notes } = checksOf(`SMTP_CHECK {\nhelo_name "me.example"\n${hosts}\n}`);
+  expect(checks).toMatchObject([
+    { type: 'smtp', helo: 'me.example', address: { address: '10.9.9.9' }, port: 26 },
+    { type: 'smtp', helo: 'me.example', address: { address: '10.9.9.8' } },
+  ]);
+  expect(notes).toEqual([]);
 });
 
 test('DNS: a name and a record; others than WVS has are reported', () => {
@@ -229,32 +258,49 @@ test('a command: its arguments, its timeout, a weight from its exit code', () =>
 describe('files', () => {
   const root = 'track_file load {\nfile /run/load\nweight 2\n}\n';
 
-  test('the number in a file is the weight', () => {
-    const { check, notes } = checkOf('FILE_CHECK {\ntrack_file load\ndynamic\n}', '', root);
-    expect(check).toMatchObject({ type: 'file', path: '/run/load', factor: 2 });
-    expect(notes).toEqual([
-      '9: the number in the file is the weight, where keepalived adds it to it',
-    ]);
+  test.each([
+    ['', { means: 'addition', factor: 2 }],
+    ['dynamic\n', { means: 'addition', factor: 2 }],
+    ['weight 1\n', { means: 'addition' }],
+    ['weight -5\n', { means: 'addition', factor: -5 }],
+    ['weight 5 reverse\n', { means: 'addition', factor: -5 }],
+    ['weight -5 reverse\n', { means: 'addition', factor: 5 }],
+    ['weight 0\n', { means: 'failure' }],
+    ['weight 0 noreverse\n', { means: 'failure' }],
+    ['weight 0 reverse\n', { means: 'success' }],
+  ])('FILE_CHECK with %j → %j', (statements, expected) => {
+    const file = `FILE_CHECK {\ntrack_file load\n${statements}}`;
+    const { check, notes } = checkOf(file, '', root);
+    const times = { interval: 1_000, rise: 1, fall: 1, warmUp: 0 };
+    expect(check).toMatchObject({ type: 'file', path: '/run/load', ...times, ...expected });
+    if (!('factor' in expected)) expect(check).not.toHaveProperty('factor');
+    expect(notes).toEqual([]);
   });
 
-  test.each([
-    'FILE_CHECK {\ntrack_file load\n}',
-    'FILE_CHECK {\ntrack_file load\ndynamic\nweight -5\n}',
-    'FILE_CHECK {\ntrack_file load\ndynamic\nweight 5 reverse\n}',
-  ])('%j: left out', (statements) => {
-    const { check, notes } = checkOf(statements, '', root);
-    expect(check).toBeUndefined();
-    expect(notes).toEqual([
-      '9: FILE_CHECK is left out: WVS only takes the number in the file for the weight',
+  test('a weight that is none, and a file that is not there, are reported', () => {
+    const twice = 'FILE_CHECK {\ntrack_file load\nweight 1 2\n}\nFILE_CHECK {\ntrack_file x\n}';
+    expect(checkOf(twice, '', root).notes).toEqual([
+      '11: weight: expected a number and at most reverse, got "2" behind it',
+      '13: FILE_CHECK is left out: it has no file',
+      '14: there is no track_file block "x" with a file',
     ]);
   });
 });
 
-test('BFD, and the second checker of a server, are reported', () => {
-  const { check, notes } = checkOf('BFD_CHECK {\nname x\n}\nTCP_CHECK {\n}\nPING_CHECK {\n}');
-  expect(check).toMatchObject({ type: 'tcp' });
-  expect(notes).toEqual([
-    '5: BFD_CHECK is left out: WVS has no BFD',
-    '10: PING_CHECK is left out: a server of WVS has one check',
-  ]);
+describe('several checkers of a server', () => {
+  const several = 'BFD_CHECK {\nname x\n}\nTCP_CHECK {\n}\nMISC_CHECK {\nmisc_path /x\n}';
+
+  test('all of them, in their order; BFD is reported', () => {
+    const { checks, notes } = checksOf(several);
+    expect(checks).toMatchObject([{ type: 'tcp' }, { type: 'command', command: ['/x'] }]);
+    expect(notes).toEqual(['5: BFD_CHECK is left out: WVS has no BFD']);
+  });
+
+  test('the file has a list, once for all servers that have the same', () => {
+    const other = virtualServer('', `${several}\n}\nreal_server 10.0.0.12 80 {\n${several}`);
+    const yaml = yamlOf(imported(other));
+    expect(yaml.match(/ check:/g)).toHaveLength(1);
+    expect(yaml).toContain('    check:\n      - type: tcp\n');
+    expect(yaml).toContain('        command: [ /x ]\n');
+  });
 });

@@ -6,7 +6,7 @@ import { wvs } from '../cli/support.ts';
 import { folderOf, virtualServer } from './support.ts';
 
 const OWN = '#wvs director: { ports: [{ name: lan }] }\n';
-const GOOD = `${OWN}${virtualServer('omega', 'PING_CHECK {\n}')}`;
+const GOOD = `${OWN}${virtualServer('ha_suspend', 'PING_CHECK {\n}')}`;
 
 test('a keepalived.conf is loaded as it is; its places are those of its own lines', async () => {
   const file = join(folderOf({ 'keepalived.conf': GOOD }), 'keepalived.conf');
@@ -19,14 +19,14 @@ test('a keepalived.conf is loaded as it is; its places are those of its own line
     ],
   });
   expect(result.warnings.map(formatWarning)).toEqual([
-    `${file}:4:1: warning: omega is left out: WVS runs no commands when it stops`,
+    `${file}:4:1: warning: ha_suspend is left out: WVS probes servers whether or not it has the virtual address`,
   ]);
 });
 
 test('parts of included files have their places there', async () => {
   const folder = folderOf({
     'keepalived.conf': `${OWN}include conf.d/*.conf\n`,
-    'conf.d/web.conf': `\n${virtualServer('omega')}`,
+    'conf.d/web.conf': `\n${virtualServer('ha_suspend')}`,
   });
   const result = await loadConfig(join(folder, 'keepalived.conf'));
   expect(result.warnings.map(({ file, line }) => `${file}:${line}`)).toEqual([
@@ -61,7 +61,9 @@ test('wvs import: a file that wvs check takes, and the report', async () => {
   const file = join(folder, 'keepalived.conf');
   const { code, stdout, stderr } = await wvs(['import', file]);
   expect(code).toBe(0);
-  expect(stderr).toBe(`${file}:4: omega is left out: WVS runs no commands when it stops\n`);
+  expect(stderr).toBe(
+    `${file}:4: ha_suspend is left out: WVS probes servers whether or not it has the virtual address\n`,
+  );
   const written = join(folderOf({ 'wvs.yaml': stdout }), 'wvs.yaml');
   expect(await wvs(['check', '--config', written])).toEqual({
     code: 0,

@@ -377,6 +377,17 @@ describe('commands of servers', () => {
       '}',
     ].join('\n');
 
+  test('omega, and a sorry server that is inhibited', () => {
+    const statements = 'omega\nsorry_server 10.0.0.99 80\nsorry_server_inhibit';
+    const result = imported(virtualServer(statements));
+    expect(result.config.services[0]).toMatchObject({
+      omega: true,
+      sorryServer: { key: '10.0.0.99:80' },
+      sorryServerInhibit: true,
+    });
+    expect(notesOf(result)).toEqual([]);
+  });
+
   test('all the same: the command of the service', () => {
     const result = imported(text('notify_up /bin/up\ninhibit_on_failure yes'));
     expect(result.config.services[0]).toMatchObject({
@@ -428,11 +439,10 @@ test.each([
     virtualServer('ha_suspend'),
     '3: ha_suspend is left out: WVS probes servers whether or not it has the virtual address',
   ],
-  [virtualServer('omega'), '3: omega is left out: WVS runs no commands when it stops'],
   [virtualServer('ops'), '3: ops is left out: it is for UDP, not for tcp'],
   [
     virtualServer('sorry_server_inhibit'),
-    '3: sorry_server_inhibit is left out: WVS takes the sorry server out',
+    '3: sorry_server_inhibit is left out: it has no sorry_server before it',
   ],
   [virtualServer('delay_loop 0'), '3: delay_loop: expected seconds, more than 0, got "0"'],
   [
