@@ -63,7 +63,7 @@ const target = {
     .optional()
     .describe(
       'vip: probe the virtual address through the server, which proves that the server ' +
-        'accepts it (direct-route and tunnel). Default server.',
+        'accepts it (direct-route and tunnel; Linux 6.6). Default server.',
     ),
 };
 

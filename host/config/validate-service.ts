@@ -6,11 +6,11 @@ import type {
   CheckConfig,
   DestinationConfig,
   DirectorConfig,
-  ForwardingMethod,
   SchedulerFlag,
   ServiceConfig,
   TunnelConfig,
 } from './types.ts';
+import { findViaVip } from './via-vip.ts';
 import type { Path } from './yaml-source.ts';
 
 /** Where a service is, and what it is part of. */
@@ -148,8 +148,7 @@ function validateServer(server: DestinationConfig, context: ServerContext): void
   validateFullNat(server, context);
   if (server.tunnel !== undefined) validateTunnel(server.tunnel, context.report);
   for (const [index, check] of server.checks.entries()) {
-    const { forwarding } = server;
-    validateCheck(check, ['check', index], { forwarding, report: context.report });
+    validateCheck(check, ['check', index], { ...context, server });
   }
   if (server.lowerThreshold > server.upperThreshold) {
     const { lowerThreshold: lower, upperThreshold: upper } = server;
@@ -238,12 +237,10 @@ function validateTunnel({ type, port, checksum }: TunnelConfig, report: Report):
 function validateCheck(
   check: CheckConfig,
   path: Path,
-  { forwarding, report }: { readonly forwarding: ForwardingMethod; readonly report: Report },
+  { server, service, report }: ServerContext & { readonly server: DestinationConfig },
 ): void {
-  if ('via' in check && check.via === 'vip' && mapsPorts(forwarding)) {
-    const message = `\`via: vip\` is for direct-route and tunnel, not for ${forwarding}`;
-    report({ path: [...path, 'via'], code: 'check-via-vip', message });
-  }
+  const viaVip = findViaVip(check, server, service);
+  if (viaVip !== undefined) report({ ...viaVip, path: [...path, ...viaVip.path] });
   if (check.type === 'udp' && check.send !== undefined && check.sendHex !== undefined) {
     const message = 'expected either send or sendHex, got both';
     report({ path: [...path, 'sendHex'], code: 'check-sends-two-things', message });

@@ -4,7 +4,6 @@
 //   memory -> tables and control core -> control socket -> the kernel's world -> configuration
 //   -> steering program attached -> sockets -> workers -> traffic is steered to the sockets: ready
 
-import { readFileSync } from 'node:fs';
 import type { SteeringTables } from 'af-xdp-socket';
 import { Captures } from '../capture/captures.ts';
 import { readVersion } from '../cli/version.ts';
@@ -22,6 +21,7 @@ import type {
 import { ControlError } from '../control/handlers.ts';
 import { createControlServer } from '../control/server.ts';
 import { Explainer } from '../explain/explain.ts';
+import { VipWays } from '../health/vip-ways.ts';
 import { Control, type ControlChange } from '../ipvs/control.ts';
 import { type ProcSource, procText } from '../ipvs/proc.ts';
 import { TICK_MS } from '../ipvs/timers.ts';
@@ -31,15 +31,11 @@ import type { DataPlaneMemory } from '../memory/data-plane-memory.ts';
 import { MetricsListener } from '../metrics/listener.ts';
 import { schedulerByName } from '../scheduler/registry.ts';
 import { PublishedTables } from '../tables/publish.ts';
-import {
-  DEFAULT_LOCAL_POOL,
-  type PortRange,
-  type World,
-  type WorldNeighbour,
-} from '../tables/world.ts';
+import type { World, WorldNeighbour } from '../tables/world.ts';
 import { createClock, monotonicMs } from '../worker/clock.ts';
 import { WorkerPool } from '../worker/pool.ts';
 import { compileWasm } from '../worker/wasm.ts';
+import { ephemeralPorts } from '../world/kernel-ports.ts';
 import { KernelWorld, type KernelWorldOptions } from '../world/kernel-world.ts';
 import { NeighbourKeeper } from '../world/neighbour-keeper.ts';
 import { ChangeLog, logPortChanges, NeighbourEvents } from './events.ts';
@@ -48,6 +44,7 @@ import { chooseSizes, createMemory } from './memory.ts';
 import { nextHopTargets } from './next-hop-targets.ts';
 import { countWorkers, dealQueues, type LinkPlan, type Port, resolvePorts } from './ports.ts';
 import { checkPrivileges, dropPrivileges } from './privileges.ts';
+import { PortProbePaths } from './probe-paths.ts';
 import { RunningConfig } from './reload.ts';
 import { markRulesOf } from './rules.ts';
 import { StartError, sentenceOf } from './start-error.ts';
@@ -122,12 +119,16 @@ export class Director {
       onPoolChange: () => this.#steeringChanged(),
       onPublish: () => this.#steerNewServers(),
     });
-    const ephemeralPorts = readEphemeralPorts();
+    const probePaths = new PortProbePaths(this.#ports);
+    this.#closers.push(() => probePaths.close());
+    const vipWays = new VipWays(probePaths);
+    this.#closers.push(() => vipWays.close());
     this.#running = new RunningConfig(config, {
-      context: { control: this.#control, ephemeralPorts },
+      context: { control: this.#control, ephemeralPorts: ephemeralPorts() },
       log,
       load: (file) => this.#loader.load(file),
       warnings: (next) => this.#warnings(next),
+      health: { vipWays },
     });
     this.#changeLog = new ChangeLog(log);
     this.#neighbourEvents = new NeighbourEvents(log);
@@ -608,17 +609,4 @@ async function openKernelWorld(options: KernelWorldOptions): Promise<KernelWorld
       cause: error,
     });
   }
-}
-
-/** The ports the kernel itself takes for connections it makes. */
-function readEphemeralPorts(): PortRange {
-  try {
-    const text = readFileSync('/proc/sys/net/ipv4/ip_local_port_range', 'utf8');
-    const [first, last] = text.trim().split(/\s+/).map(Number);
-    if (first > 0 && last >= first) return [first, last];
-  } catch {
-    // Without /proc the kernel's defaults are as good a guess as any.
-  }
-  const [below, above] = DEFAULT_LOCAL_POOL.portRanges;
-  return [below[1] + 1, above[0] - 1];
 }

@@ -25,6 +25,8 @@ import { affectedServers, placedChanges, repairs, reportChanges } from './plan.t
 import { sentenceOf } from './start-error.ts';
 import { serviceText } from './status.ts';
 
+type HealthKey = 'clock' | 'chance' | 'createProbe' | 'notify' | 'vipWays';
+
 /** What a running configuration works with. */
 export interface RunningOptions {
   readonly context: ApplyContext;
@@ -34,8 +36,8 @@ export interface RunningOptions {
   readonly warnings?: (config: Config) => readonly ConfigProblem[];
   /** Milliseconds that never go back. */
   readonly now?: () => number;
-  /** For tests: the clock, the probes. */
-  readonly health?: Partial<Pick<HealthOptions, 'clock' | 'chance' | 'createProbe' | 'notify'>>;
+  /** The ways of probes; for tests the clock, the probes. */
+  readonly health?: Partial<Pick<HealthOptions, HealthKey>>;
 }
 
 /** What a file would change. */

@@ -1,11 +1,13 @@
 /** Checks of the machine: kernel, privileges, addon, memory. */
 
+import { servicesViaVip } from '../config/via-vip.ts';
 import type { Facts } from './facts.ts';
 import { type Check, fail, machineCheck, ok, type Verdict, warn } from './finding.ts';
 
 const OLDEST_KERNEL = [5, 11] as const;
 const OLDEST_NODE = 20;
 const MEBIBYTE = 2 ** 20;
+const NAMES_MAX = 5;
 
 const CAP_IPC_LOCK = 14;
 /** Each needed capability with the numbers of those that include it. */
@@ -28,6 +30,7 @@ export const MACHINE_CHECKS: readonly Check[] = [
   }),
   machineCheck('af-xdp', ({ machine }) => judgeAfXdp(machine.hasAfXdp)),
   machineCheck('steering-program', judgeSteering),
+  machineCheck('via-vip', judgeViaVip),
   machineCheck('bpf-jit', ({ machine }) => judgeJit(machine.bpfJit)),
   machineCheck('huge-pages', ({ machine }) => judgeHugePages(machine.hugePages)),
   machineCheck('locked-memory', judgeLockedMemory),
@@ -91,6 +94,17 @@ function judgeSteering({ machine: { steering } }: Facts): Verdict {
   if (steering === undefined) return undefined;
   if (steering.error === undefined) return ok("the kernel's verifier takes the steering program");
   return fail(`the steering program does not load: ${steering.error}`, steering.fix);
+}
+
+/** It matters only to a configuration that has such checks. */
+function judgeViaVip({ machine: { probePaths }, configuration }: Facts): Verdict {
+  if (probePaths === undefined) return undefined;
+  if (probePaths.error === undefined) return ok('checks with `via: vip` are possible');
+  const saw = `checks with \`via: vip\` are not possible: ${probePaths.error}`;
+  const services = servicesViaVip(configuration?.config?.services ?? []);
+  if (services.length === 0) return ok(`${saw} No service has one.`);
+  const names = services.slice(0, NAMES_MAX).map(({ name }) => name);
+  return fail(`${saw} (${names.join(', ')})`, probePaths.fix ?? 'boot Linux 6.6 or later');
 }
 
 function judgeJit(value: number | undefined): Verdict {

@@ -10,7 +10,7 @@ import { readNumber, SYSTEM, type System } from './system.ts';
 /** Tables just large enough for a program to load. */
 const SMALL = { services: 16, realServers: 16, addresses: 16 };
 
-/** Finds out everything about the machine. The steering program is loaded and closed again. */
+/** Finds out everything about the machine. BPF programs are loaded and closed again. */
 export async function collectMachine(system: System = SYSTEM): Promise<MachineFacts> {
   const addon = await collectAddon();
   return {
@@ -24,6 +24,7 @@ export async function collectMachine(system: System = SYSTEM): Promise<MachineFa
     addon,
     hasAfXdp: collectAfXdp(system),
     steering: addon.error === undefined ? await collectSteering() : undefined,
+    probePaths: addon.error === undefined ? await collectProbePaths() : undefined,
     bpfJit: readNumber(system, '/proc/sys/net/core/bpf_jit_enable'),
     hugePages: collectHugePages(system),
     kernelServices: collectKernelServices(system),
@@ -106,8 +107,28 @@ async function collectSteering(): Promise<Attempt> {
     Steering.load({ capacity: SMALL }).close();
     return {};
   } catch (error) {
-    const { code } = error as { code?: unknown };
-    const fix = code === 'EPERM' ? 'run it as root, or grant CAP_BPF and CAP_NET_ADMIN' : undefined;
-    return { error: sentenceOf(error), ...(fix === undefined ? {} : { fix }) };
+    return failedProgram(error);
   }
+}
+
+/** Without any path the programs let everything go on as it is. */
+async function collectProbePaths(): Promise<Attempt> {
+  try {
+    const { ProbePaths } = await import('af-xdp-socket');
+    const paths = ProbePaths.load({ capacity: 1 });
+    try {
+      paths.attach('lo');
+    } finally {
+      paths.close();
+    }
+    return {};
+  } catch (error) {
+    return failedProgram(error);
+  }
+}
+
+function failedProgram(error: unknown): Attempt {
+  const { code } = error as { code?: unknown };
+  const fix = code === 'EPERM' ? 'run it as root, or grant CAP_BPF and CAP_NET_ADMIN' : undefined;
+  return { error: sentenceOf(error), ...(fix === undefined ? {} : { fix }) };
 }

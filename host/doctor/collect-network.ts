@@ -2,7 +2,8 @@
 
 import { addressBytes } from '../config/address.ts';
 import type { Config } from '../config/types.ts';
-import type { PortRange, WorldNeighbour, WorldRoute } from '../tables/world.ts';
+import type { WorldNeighbour, WorldRoute } from '../tables/world.ts';
+import { ephemeralPorts, reservedPorts } from '../world/kernel-ports.ts';
 import { NLM_F_CREATE, NLM_F_REPLACE } from '../world/netlink-message.ts';
 import {
   type AddressMessage,
@@ -30,7 +31,6 @@ import { readNumber, type System } from './system.ts';
 const RESOLVE_MS = 1500;
 const RESOLVE_STEP_MS = 100;
 const NO_INTERFACE = -1;
-const DEFAULT_EPHEMERAL: PortRange = [32_768, 60_999];
 
 /** Asks the kernel; neighbours that are not known yet are asked for and waited for. */
 export async function collectNetwork(
@@ -52,8 +52,8 @@ export async function collectNetwork(
       addresses: addressFacts(addresses, links),
       ipForward: readNumber(system, '/proc/sys/net/ipv4/ip_forward'),
       ipv6Forward: readNumber(system, '/proc/sys/net/ipv6/conf/all/forwarding'),
-      ephemeralPorts: collectEphemeralPorts(system),
-      reservedPorts: collectReservedPorts(system),
+      ephemeralPorts: ephemeralPorts((file) => system.read(file)),
+      reservedPorts: reservedPorts((file) => system.read(file)),
     };
   } finally {
     channel.close();
@@ -140,23 +140,4 @@ function unresolved(hops: readonly Hop[], neighbours: readonly WorldNeighbour[])
       .map(({ port, address }) => `${port} ${address}`),
   );
   return hops.filter(({ port, address }) => !reachable.has(`${port} ${address}`));
-}
-
-/** The ports the kernel takes for connections of its own. */
-export function collectEphemeralPorts(system: System): PortRange {
-  const text = system.read('/proc/sys/net/ipv4/ip_local_port_range') ?? '';
-  const [first = 0, last = 0] = text.split(/\s+/).map(Number);
-  return first > 0 && last >= first ? [first, last] : DEFAULT_EPHEMERAL;
-}
-
-/** Ports it never takes: `1,5-10`. */
-export function collectReservedPorts(system: System): PortRange[] {
-  const text = system.read('/proc/sys/net/ipv4/ip_local_reserved_ports') ?? '';
-  return text
-    .split(',')
-    .filter((range) => /^\d+(-\d+)?$/.test(range))
-    .map((range): PortRange => {
-      const [first = 0, last = first] = range.split('-').map(Number);
-      return [first, last];
-    });
 }

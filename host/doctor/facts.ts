@@ -38,6 +38,8 @@ export interface MachineFacts {
   readonly hasAfXdp: boolean | undefined;
   /** The steering program given to the kernel's verifier, and taken back. */
   readonly steering: Attempt | undefined;
+  /** The programs for checks with `via: vip`, attached to the loopback interface for a moment. */
+  readonly probePaths: Attempt | undefined;
   /** net.core.bpf_jit_enable */
   readonly bpfJit: number | undefined;
   /** The choice in brackets of transparent_hugepage/shmem_enabled. */

@@ -1,7 +1,7 @@
 // The frame around every probe: the timeout, the signal, the one result, and the cleaning up.
 
 import { formatDuration } from '../config/duration.ts';
-import { describeError, isOurFault } from './describe-error.ts';
+import { describeError, isOurFault, isPortTaken } from './describe-error.ts';
 import type { ProbeResult } from './probe.ts';
 
 /** What a pass may say of the server's weight. */
@@ -64,7 +64,8 @@ export function attempt(
       giveUp: (detail) => end({ ok: false, isOurs: true, detail }),
       failWith: (error) => {
         const detail = describeError(error);
-        end(isOurFault(error) ? { ok: false, isOurs: true, detail } : { ok: false, detail });
+        const fault = isOurFault(error) && { isOurs: true, isPortTaken: isPortTaken(error) };
+        end({ ok: false, detail, ...fault });
       },
       waitFor: (what) => {
         awaited = what;

@@ -1,6 +1,6 @@
 // All checkers of a director, by key, and which services use each of them.
 
-import type { CheckConfig, DestinationConfig, ServiceConfig } from '../config/types.ts';
+import type { DestinationConfig, ServiceConfig } from '../config/types.ts';
 import { Checker, type CheckerSurroundings } from './checker.ts';
 import { CheckerKeys, probeTarget } from './checker-key.ts';
 import { inheritedRecord } from './checker-state.ts';
@@ -92,7 +92,7 @@ export class CheckerPool {
       for (const server of service.servers) {
         if (server.checks.length === 0) continue;
         const earlier = before.of(service.key, server.key);
-        const wanted = this.#wanted(server);
+        const wanted = this.#wanted(service, server);
         const own = wanted.map((want) => {
           const known = checkers.get(want.key)?.checker ?? before.byKey(want.key);
           const checker = known ?? this.#create(want, earlierOf(want, wanted, earlier));
@@ -105,9 +105,9 @@ export class CheckerPool {
     return new CheckerSet(checkers, byServer);
   }
 
-  #wanted(server: DestinationConfig): CheckerIdentity[] {
+  #wanted(service: ServiceConfig, server: DestinationConfig): CheckerIdentity[] {
     const wanted = server.checks.map((check) => {
-      const target = probeTarget(server, check);
+      const target = probeTarget(service, server, check);
       return { key: this.#keys.key(target, check), target, check };
     });
     if (wanted.length === 1) return wanted;
@@ -150,9 +150,4 @@ function earlierOf(
 ): Checker | undefined {
   const gone = earlier.filter(({ key }) => wanted.every((one) => one.key !== key));
   return gone.find((one) => one.check.type === check.type) ?? decidingChecker(gone);
-}
-
-/** Whether a check wants what cannot be done: to go to the virtual address through the server. */
-export function wantsVip(check: CheckConfig): boolean {
-  return 'via' in check && check.via === 'vip';
 }

@@ -18,6 +18,8 @@ const OURS: ReadonlySet<string> = new Set([
   'EAFNOSUPPORT',
 ]);
 
+const PORT_TAKEN: ReadonlySet<string> = new Set(['EADDRINUSE', 'EADDRNOTAVAIL']);
+
 const SENTENCES: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'connection refused',
   ECONNRESET: 'connection reset',
@@ -71,4 +73,9 @@ export function describeError(error: unknown): string {
 /** Whether an error is about this machine rather than about the server. */
 export function isOurFault(error: unknown): boolean {
   return OURS.has(codeOf(error));
+}
+
+/** Whether a socket may do better from another local port. */
+export function isPortTaken(error: unknown): boolean {
+  return PORT_TAKEN.has(codeOf(error));
 }

@@ -17,7 +17,7 @@
 //   probe-not-possible    warn   server, target, check, reason
 //   probes-late           warn   lateMs, inFlight, waiting
 //   health-not-applied    error  reason, changes
-//   check-via-vip         warn   services
+//   check-via-vip         error  reason, services
 //   notify-failed, notify-dropped   error  service, notifies, command, reason
 
 import { formatEndpoint } from '../config/address.ts';

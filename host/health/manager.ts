@@ -11,9 +11,10 @@
 import type { Change } from '../config/diff.ts';
 import { diffServices } from '../config/diff.ts';
 import type { CheckConfig, Config, DestinationConfig, ServiceConfig } from '../config/types.ts';
+import { servicesViaVip } from '../config/via-vip.ts';
 import type { Logger } from '../log.ts';
 import type { Checker } from './checker.ts';
-import { CheckerPool, type CheckerSet, NO_CHECKERS, wantsVip } from './checker-pool.ts';
+import { CheckerPool, type CheckerSet, NO_CHECKERS } from './checker-pool.ts';
 import type { CheckerRecord } from './checker-state.ts';
 import { type Cancel, type Chance, type HealthClock, systemClock } from './clock.ts';
 import { describeError } from './describe-error.ts';
@@ -41,6 +42,7 @@ import {
   stepService,
 } from './service-state.ts';
 import { changesTables } from './table-changes.ts';
+import type { VipWays } from './vip-ways.ts';
 
 /** Results that come within this time are applied together. */
 const COALESCE_MS = 5;
@@ -58,6 +60,8 @@ export interface HealthOptions {
   readonly clock?: HealthClock;
   readonly chance?: Chance;
   readonly createProbe?: (target: ProbeTarget, check: CheckConfig) => Probe;
+  /** For checks with `via: vip`; without them these are not possible. */
+  readonly vipWays?: VipWays;
   /** Runs notify commands. */
   readonly notify?: (notification: Notification) => void;
 }
@@ -79,6 +83,7 @@ export class HealthManager {
   readonly #notify: (notification: Notification) => void;
   readonly #inFlight: InFlight;
   readonly #pool: CheckerPool;
+  readonly #vipWays: VipWays | undefined;
   #config: Config;
   #checkers: CheckerSet = NO_CHECKERS;
   /** By key, in the order of the configuration. */
@@ -103,11 +108,13 @@ export class HealthManager {
     this.#notifier = new Notifier(options.log, this.#clock);
     this.#notify = options.notify ?? ((notification) => this.#notifier.notify(notification));
     this.#inFlight = new InFlight(options.config.director.healthMaxInFlight);
+    this.#vipWays = options.vipWays;
     this.#pool = new CheckerPool({
       clock: this.#clock,
       chance: options.chance ?? Math.random,
       inFlight: this.#inFlight,
-      createProbe: options.createProbe ?? createProbe,
+      createProbe:
+        options.createProbe ?? ((target, check) => createProbe(target, check, options.vipWays)),
       onResult: (checker, before) => this.#onResult(checker, before),
       onLate: (_, milliseconds) => this.#onLate(milliseconds),
     });
@@ -424,14 +431,13 @@ export class HealthManager {
   }
 
   #warnAboutVip({ services }: Config): void {
-    const names = services
-      .filter(({ servers }) => servers.some(({ checks }) => checks.some(wantsVip)))
-      .map(({ name }) => name);
-    if (names.length === 0) return;
-    this.#log.warn(
-      { event: 'check-via-vip', services: names.slice(0, 10), serviceCount: names.length },
-      'via: vip is not possible from the director, which has the virtual address itself: ' +
-        'the servers are probed at their own addresses',
+    const names = servicesViaVip(services).map(({ name }) => name);
+    if (names.length === 0 || this.#vipWays === undefined) return;
+    const reason = this.#vipWays.whyNot();
+    if (reason === undefined) return;
+    this.#log.error(
+      { event: 'check-via-vip', reason, services: names.slice(0, 10), serviceCount: names.length },
+      `via: vip is not possible, and such checks find nothing out: ${reason}`,
     );
   }
 }

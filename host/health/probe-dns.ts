@@ -31,7 +31,7 @@ const RESPONSE_CODES = ['NOERROR', 'FORMERR', 'SERVFAIL', 'NXDOMAIN', 'NOTIMP', 
 export function dnsProbe(target: ProbeTarget, check: CheckOf<'dns'>): Probe {
   const name = check.name ?? '.';
   const record = check.record ?? 'SOA';
-  return (signal) =>
+  return (signal, localPort) =>
     attempt({ timeout: check.timeout, signal }, (running) => {
       const id = randomInt(0x10000);
       const query = encodeQuery(id, name, RECORD_TYPES[record]);
@@ -39,7 +39,7 @@ export function dnsProbe(target: ProbeTarget, check: CheckOf<'dns'>): Probe {
         running.giveUp(`"${name}" is no domain name`);
         return;
       }
-      const socket = openUdpSocket(target, check.source, running);
+      const socket = openUdpSocket(target, { source: check.source, localPort }, running);
       socket.on('message', (reply) => {
         const code = responseCode(reply, id);
         // An answer to something else, such as an earlier probe from the same port.

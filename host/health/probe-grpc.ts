@@ -9,9 +9,8 @@
 import { type ClientHttp2Stream, connect as connectHttp2, constants } from 'node:http2';
 import type { Socket } from 'node:net';
 import { connect as connectTls, TLSSocket } from 'node:tls';
-import { formatEndpoint } from '../config/address.ts';
 import { type Attempt, attempt } from './attempt.ts';
-import type { CheckOf, Probe, ProbeTarget } from './probe.ts';
+import { askedEndpoint, type CheckOf, type Probe, type ProbeTarget } from './probe.ts';
 import { connectOptions, openSocket } from './probe-tcp.ts';
 import { certificateTrouble, contextFor, TlsFiles, tlsOptions } from './tls-settings.ts';
 
@@ -41,17 +40,18 @@ export function grpcProbe(target: ProbeTarget, check: CheckOf<'grpc'>): Probe {
   const files = new TlsFiles(check);
   const request = encodeRequest(check.service ?? '');
   const start = (socket: Socket, running: Attempt) => call({ target, socket, running, request });
-  return (signal) =>
+  return (signal, localPort) =>
     attempt({ timeout: check.timeout, signal }, async (running) => {
+      const origin = { source: check.source, localPort };
       if (check.tls !== true) {
-        const socket = openSocket(target, check.source, running);
+        const socket = openSocket(target, origin, running);
         socket.once('connect', () => start(socket, running));
         return;
       }
       const context = await contextFor(files, running);
       if (context === undefined || running.isOver) return;
       const socket = connectTls({
-        ...connectOptions(target, check.source),
+        ...connectOptions(target, origin),
         ...tlsOptions(check, context),
         ALPNProtocols: ['h2'],
       });
@@ -76,7 +76,7 @@ interface Call {
 function call({ target, socket, running, request }: Call): void {
   running.waitFor('an answer');
   const scheme = socket instanceof TLSSocket ? 'https' : 'http';
-  const session = connectHttp2(`${scheme}://${formatEndpoint(target.address, target.port)}`, {
+  const session = connectHttp2(`${scheme}://${askedEndpoint(target)}`, {
     createConnection: () => socket,
   });
   running.onEnd(() => session.destroy());

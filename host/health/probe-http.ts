@@ -4,11 +4,10 @@
 import { type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { TLSSocket } from 'node:tls';
-import { formatEndpoint } from '../config/address.ts';
 import type { StatusRange } from '../config/schema-checks.ts';
 import { type Attempt, attempt } from './attempt.ts';
 import { BODY_BYTES_MAX, type BodyCheck, bodyCheck } from './body-check.ts';
-import type { CheckOf, Probe, ProbeTarget } from './probe.ts';
+import { askedEndpoint, type CheckOf, type Probe, type ProbeTarget } from './probe.ts';
 import { connectOptions } from './probe-tcp.ts';
 import { certificateTrouble, contextFor, TlsFiles, tlsOptions } from './tls-settings.ts';
 
@@ -22,9 +21,10 @@ const HTTPS_PORT = 443;
 export function httpProbe(target: ProbeTarget, check: CheckOf<'http'>): Probe {
   const options = requestOptions(target, check, HTTP_PORT);
   const judge = answerJudge(check);
-  return (signal) =>
+  return (signal, localPort) =>
     attempt({ timeout: check.timeout, signal }, (running) => {
-      const request = httpRequest(options);
+      const origin = { source: check.source, localPort };
+      const request = httpRequest({ ...options, ...connectOptions(target, origin) });
       judge(request, running);
       request.end();
     });
@@ -35,11 +35,15 @@ export function httpsProbe(target: ProbeTarget, check: CheckOf<'https'>): Probe 
   const options = requestOptions(target, check, HTTPS_PORT);
   const judge = answerJudge(check);
   const files = new TlsFiles(check);
-  return (signal) =>
+  return (signal, localPort) =>
     attempt({ timeout: check.timeout, signal }, async (running) => {
       const context = await contextFor(files, running);
       if (context === undefined || running.isOver) return;
-      const request = httpsRequest({ ...options, ...tlsOptions(check, context) });
+      const request = httpsRequest({
+        ...options,
+        ...connectOptions(target, { source: check.source, localPort }),
+        ...tlsOptions(check, context),
+      });
       judge(request, running);
       request.once('socket', (socket) => {
         socket.once('secureConnect', () => {
@@ -58,12 +62,11 @@ function requestOptions(
   check: CheckOf<'http'> | CheckOf<'https'>,
   defaultPort: number,
 ) {
-  const { address, port } = target;
+  const { port } = target;
   const isDefault = port === defaultPort;
-  const authority = formatEndpoint(address, port);
+  const authority = askedEndpoint(target);
   const host = check.host ?? (isDefault ? authority.slice(0, -`:${port}`.length) : authority);
   return {
-    ...connectOptions(target, check.source),
     method: check.method ?? 'GET',
     path: check.path ?? '/',
     headers: { Host: host, 'User-Agent': USER_AGENT, Accept: '*/*', ...check.headers },

@@ -18,9 +18,9 @@ const STEPS = [
 /** A probe that speaks as far as HELO. */
 export function smtpProbe(target: ProbeTarget, check: CheckOf<'smtp'>): Probe {
   const commands = [`HELO ${check.helo ?? hostname()}\r\n`, 'QUIT\r\n'];
-  return (signal) =>
+  return (signal, localPort) =>
     attempt({ timeout: check.timeout, signal }, (running) => {
-      const socket = openSocket(target, check.source, running);
+      const socket = openSocket(target, { source: check.source, localPort }, running);
       let step = 0;
       let unread = '';
       socket.setEncoding('latin1');

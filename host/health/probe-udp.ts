@@ -3,9 +3,10 @@
 // and only `requireReply` tells it from a server that has nothing to say.
 
 import { createSocket, type Socket } from 'node:dgram';
-import type { AddressConfig } from '../config/types.ts';
+import { needsReply } from '../config/via-vip.ts';
 import { type Attempt, attempt } from './attempt.ts';
 import type { CheckOf, Probe, ProbeTarget } from './probe.ts';
+import type { ProbeOrigin } from './probe-tcp.ts';
 
 /** A probe with one datagram. */
 export function udpProbe(target: ProbeTarget, check: CheckOf<'udp'>): Probe {
@@ -15,9 +16,9 @@ export function udpProbe(target: ProbeTarget, check: CheckOf<'udp'>): Probe {
       : Buffer.from(check.send ?? '', 'utf8');
   const troubleOf = replyCheck(check);
   const silencePasses = !needsReply(check);
-  return (signal) =>
+  return (signal, localPort) =>
     attempt({ timeout: check.timeout, signal }, (running) => {
-      const socket = openUdpSocket(target, check.source, running);
+      const socket = openUdpSocket(target, { source: check.source, localPort }, running);
       socket.on('message', (reply) => {
         const trouble = troubleOf(reply);
         if (trouble === undefined) running.pass(`${reply.length} bytes answered`);
@@ -31,17 +32,6 @@ export function udpProbe(target: ProbeTarget, check: CheckOf<'udp'>): Probe {
         });
       });
     });
-}
-
-/** Whatever is expected of a reply means that there has to be one. */
-function needsReply(check: CheckOf<'udp'>): boolean {
-  return (
-    check.requireReply === true ||
-    check.expect !== undefined ||
-    check.expectHex !== undefined ||
-    check.replyMin !== undefined ||
-    check.replyMax !== undefined
-  );
 }
 
 function replyCheck(check: CheckOf<'udp'>): (reply: Buffer) => string | undefined {
@@ -78,7 +68,7 @@ function startsWithHex(reply: Buffer, expected: string): boolean {
 /** A UDP socket connected to a target, which thus hears of ICMP errors, and of nobody else. */
 export function openUdpSocket(
   { family, address, port }: ProbeTarget,
-  source: AddressConfig | undefined,
+  { source, localPort }: ProbeOrigin,
   running: Attempt,
 ): Socket {
   const socket = createSocket(family === 4 ? 'udp4' : 'udp6');
@@ -87,7 +77,7 @@ export function openUdpSocket(
   const connect = () => {
     if (!running.isOver) socket.connect(port, address);
   };
-  if (source === undefined) connect();
-  else socket.bind(0, source.address, connect);
+  if (source === undefined && localPort === undefined) connect();
+  else socket.bind(localPort ?? 0, source?.address, connect);
   return socket;
 }

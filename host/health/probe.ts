@@ -2,7 +2,8 @@
 // never outlives its result: whatever it opened or started is gone when the promise resolves, be it
 // with an answer, at the timeout or because the signal was given.
 
-import type { AddressFamily, CheckConfig } from '../config/types.ts';
+import { formatEndpoint } from '../config/address.ts';
+import type { AddressFamily, CheckConfig, TunnelConfig } from '../config/types.ts';
 
 /** What a probe found. */
 export interface ProbeResult {
@@ -19,6 +20,8 @@ export interface ProbeResult {
    * not ours), and says nothing about the server. `ok` is false then, but it counts as no failure.
    */
   readonly isOurs?: boolean;
+  /** Ours, and because of the local port: another one may do. */
+  readonly isPortTaken?: boolean;
 }
 
 /** Where a probe goes. */
@@ -26,10 +29,27 @@ export interface ProbeTarget {
   readonly family: AddressFamily;
   readonly address: string;
   readonly port: number;
+  /** Asked in place of the address, through the server that has it. */
+  readonly virtual?: VirtualTarget;
 }
 
-/** One try. The signal ends it early; what it finds does not matter then. */
-export type Probe = (signal: AbortSignal) => Promise<ProbeResult>;
+/** A virtual address, and how its packets get to the server. */
+export interface VirtualTarget {
+  readonly address: string;
+  /** undefined: by direct routing. */
+  readonly tunnel: TunnelConfig | undefined;
+}
+
+/** The address and port that are asked, as in a URL. */
+export function askedEndpoint({ address, port, virtual }: ProbeTarget): string {
+  return formatEndpoint(virtual?.address ?? address, port);
+}
+
+/**
+ * One try. The signal ends it early; what it finds does not matter then. A probe over the network
+ * comes from `localPort`, if there is one.
+ */
+export type Probe = (signal: AbortSignal, localPort?: number) => Promise<ProbeResult>;
 
 /** The checks of one type. */
 export type CheckOf<Type extends CheckConfig['type']> = Extract<

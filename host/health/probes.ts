@@ -11,9 +11,18 @@ import { icmpProbe } from './probe-icmp.ts';
 import { smtpProbe } from './probe-smtp.ts';
 import { tcpProbe } from './probe-tcp.ts';
 import { udpProbe } from './probe-udp.ts';
+import { viaVipProbe } from './via-vip.ts';
+import type { VipWays } from './vip-ways.ts';
 
-/** The probe of a check on a target. */
-export function createProbe(target: ProbeTarget, check: CheckConfig): Probe {
+/** The probe of a check on a target; `ways` are for targets with a virtual address. */
+export function createProbe(target: ProbeTarget, check: CheckConfig, ways?: VipWays): Probe {
+  const probe = ownProbe(target, check);
+  const { virtual } = target;
+  if (virtual === undefined) return probe;
+  return viaVipProbe({ target: { ...target, virtual }, type: check.type, probe, ways });
+}
+
+function ownProbe(target: ProbeTarget, check: CheckConfig): Probe {
   switch (check.type) {
     case 'icmp':
       return icmpProbe(target, check);

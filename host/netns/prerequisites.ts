@@ -30,7 +30,10 @@ export type KnownCommand = keyof typeof DEBIAN_PACKAGES;
 const APT_TIMEOUT_MS = 120_000;
 const CAP_NET_ADMIN = 12n;
 const CAP_SYS_ADMIN = 21n;
-const OLDEST_KERNEL = [5, 11] as const;
+const OLDEST_KERNEL: KernelVersion = [5, 11];
+const OLDEST_KERNEL_WITH_TCX: KernelVersion = [6, 6];
+
+type KernelVersion = readonly [major: number, minor: number];
 
 /** Makes sure that every command can be called, installing what is missing where possible. */
 export function ensureCommands(commands: readonly KnownCommand[]): void {
@@ -60,15 +63,24 @@ export function whyNoNamespaces(): string | undefined {
 
 /** Why this kernel cannot run the director on AF_XDP, or undefined when it can. */
 export function whyNoAfXdp(): string | undefined {
-  const [major = 0, minor = 0] = release().split('.').map(Number);
-  const [oldestMajor, oldestMinor] = OLDEST_KERNEL;
-  if (major < oldestMajor || (major === oldestMajor && minor < oldestMinor)) {
+  if (isOlderThan(OLDEST_KERNEL)) {
     return `AF_XDP with shared memory needs Linux ${OLDEST_KERNEL.join('.')}, this is ${release()}`;
   }
   // Every registered socket family has a line there, and AF_XDP calls itself XDP.
   const protocols = readFileSync('/proc/net/protocols', 'utf8');
   if (!/^XDP\s/m.test(protocols)) return 'this kernel is built without AF_XDP (CONFIG_XDP_SOCKETS)';
   return undefined;
+}
+
+/** Why this kernel does not let checks go to a virtual address, or undefined when it does. */
+export function whyNoViaVip(): string | undefined {
+  if (!isOlderThan(OLDEST_KERNEL_WITH_TCX)) return undefined;
+  return `via: vip needs Linux ${OLDEST_KERNEL_WITH_TCX.join('.')}, this is ${release()}`;
+}
+
+function isOlderThan([oldestMajor, oldestMinor]: KernelVersion): boolean {
+  const [major = 0, minor = 0] = release().split('.').map(Number);
+  return major < oldestMajor || (major === oldestMajor && minor < oldestMinor);
 }
 
 function isRoot(): boolean {

@@ -208,6 +208,32 @@ describe('one server of a service on 192.0.2.80:80/tcp', () => {
         'not for nat',
     ],
     [
+      'address: 10.0.0.1, check: { type: tcp, via: vip, address: 10.0.0.2 }',
+      `5:61 ${at}.check.via [check-via-vip] \`via: vip\` goes through the server itself: ` +
+        'leave `address` out',
+    ],
+    [
+      'address: 10.0.0.1, check: { type: udp, via: vip, send: a }',
+      `5:61 ${at}.check.via [check-via-vip] \`via: vip\` needs an answer, or it would prove ` +
+        'nothing: add `requireReply: true`',
+    ],
+    [
+      'address: 10.0.0.1, check: { type: icmp, via: vip }',
+      `5:57 ${at}.check.via [unknown-key] unknown key "via"; the keys here are type, interval, ` +
+        'timeout, rise, fall, retryDelay, jitter, warmUp, alpha, damping, source',
+    ],
+    [
+      "address: '2001:db8::1', forwarding: tunnel, check: { type: tcp, via: vip }",
+      `5:86 ${at}.check.via [check-via-vip] \`via: vip\` cannot ask for an IPv4 address ` +
+        'through an IPv6 tunnel',
+    ],
+    [
+      'address: 10.0.0.1, forwarding: tunnel, tunnel: { type: gre, checksum: csum }, ' +
+        'check: { type: tcp, via: vip }',
+      `5:120 ${at}.check.via [check-via-vip] \`via: vip\` makes no tunnel checksums: expected ` +
+        '`checksum: none`, got csum',
+    ],
+    [
       "address: 10.0.0.1, check: { type: udp, send: a, sendHex: '61' }",
       `5:74 ${at}.check.sendHex [check-sends-two-things] expected either send or sendHex, got both`,
     ],
@@ -216,6 +242,17 @@ describe('one server of a service on 192.0.2.80:80/tcp', () => {
       `services:\n  - listen: 192.0.2.80:80/tcp\n    servers: [{ ${server} }]\n`,
     );
     expect(errorsOf(parseConfig(text, 'wvs.yaml'))).toEqual([message]);
+  });
+
+  test('a mark has no virtual address that could be asked for', () => {
+    const text = textWith(
+      'services:\n  - listen: mark 1\n    servers: [{ address: 10.0.0.1 }]\n' +
+        '    check: { type: tcp, via: vip }\n',
+    );
+    expect(errorsOf(parseConfig(text, 'wvs.yaml'))).toEqual([
+      '6:30 services[0].check.via [check-via-vip] `via: vip` needs a virtual address; ' +
+        'a mark has none',
+    ]);
   });
 
   test('the same rules hold for the sorry server', () => {

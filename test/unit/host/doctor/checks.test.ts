@@ -29,6 +29,7 @@ describe('a machine in which nothing is wrong', () => {
           availableBytes: undefined,
           hasAfXdp: undefined,
           steering: undefined,
+          probePaths: undefined,
           bpfJit: undefined,
           hugePages: undefined,
         },
@@ -80,6 +81,16 @@ describe('the machine', () => {
     expect(found.level).toBe(level);
     expect(found.saw).toMatch(saw);
     expect(found.fix).toMatch(fix);
+  });
+
+  test('no tcx: a complaint only when a check wants it', () => {
+    const machine = { probePaths: { error: 'tcx needs Linux 6.6.' } };
+    expect(of('via-vip', diagnose(facts({ machine })))).toMatchObject([{ level: 'ok' }]);
+    const wanting = config('address: 10.0.0.1', 'check: { type: tcp, via: vip },');
+    const configuration = { file: 'a.yaml', config: wanting, errors: 0 };
+    const found = complaint('via-vip', facts({ machine, rest: { configuration } }));
+    expect(found).toMatchObject({ level: 'fail', saw: expect.stringContaining('tcx needs Linux') });
+    expect(found.fix).toMatch(/6\.6/);
   });
 
   test('CAP_SYS_ADMIN stands in for CAP_BPF and CAP_PERFMON', () => {

@@ -11,10 +11,6 @@ import {
   collectLockableBytes,
 } from '../../../../host/doctor/collect-machine.ts';
 import {
-  collectEphemeralPorts,
-  collectReservedPorts,
-} from '../../../../host/doctor/collect-network.ts';
-import {
   collectCandidates,
   collectDriver,
   collectSetting,
@@ -49,8 +45,6 @@ describe('facts from files', () => {
     expect(collectCpus(NOTHING)).toBe(1);
     expect(collectSetting(NOTHING, 'eth0', 'rp_filter')).toBeUndefined();
     expect(collectCandidates(NOTHING)).toEqual([]);
-    expect(collectReservedPorts(NOTHING)).toEqual([]);
-    expect(collectEphemeralPorts(NOTHING)).toEqual([32_768, 60_999]);
   });
 
   test('capabilities and CPUs of /proc/self/status', () => {
@@ -116,18 +110,6 @@ describe('facts from files', () => {
     expect(collectDriver(system, { name: 'eth0', kind: null })).toBe('ice');
     expect(collectDriver(system, { name: 'eth0', kind: 'veth' })).toBe('veth');
     expect(collectDriver(system, { name: 'eth1', kind: null })).toBeUndefined();
-  });
-
-  test('ranges of ports', () => {
-    const system = machine({
-      '/proc/sys/net/ipv4/ip_local_port_range': '15000\t60000',
-      '/proc/sys/net/ipv4/ip_local_reserved_ports': '80,8080-8090,x',
-    });
-    expect(collectEphemeralPorts(system)).toEqual([15_000, 60_000]);
-    expect(collectReservedPorts(system)).toEqual([
-      [80, 80],
-      [8080, 8090],
-    ]);
   });
 });
 

@@ -22,6 +22,7 @@ export const MACHINE: MachineFacts = {
   addon: {},
   hasAfXdp: true,
   steering: {},
+  probePaths: {},
   bpfJit: 1,
   hugePages: 'advise',
   kernelServices: 0,

@@ -2,7 +2,7 @@
 
 import { type Change, describeChange, diffServices } from '../../../../host/config/diff.ts';
 import type { Config } from '../../../../host/config/types.ts';
-import { HealthManager } from '../../../../host/health/manager.ts';
+import { HealthManager, type HealthOptions } from '../../../../host/health/manager.ts';
 import type { Notification } from '../../../../host/health/notifier.ts';
 import type { Probe, ProbeResult } from '../../../../host/health/probe.ts';
 import { createLogger } from '../../../../host/log.ts';
@@ -26,7 +26,7 @@ export class Bed {
     destination: { write: (line) => this.lines.push(JSON.parse(line)) },
   });
 
-  manager(config: Config): HealthManager {
+  manager(config: Config, options: Pick<HealthOptions, 'vipWays'> = {}): HealthManager {
     const manager = HealthManager.create({
       config,
       target: { apply: (changes) => this.#apply(changes) },
@@ -35,6 +35,7 @@ export class Bed {
       chance: () => 0,
       createProbe: ({ address, port }) => this.#probe(`${address}:${port}`),
       notify: (notification) => this.notifications.push(notification),
+      ...options,
     });
     this.#replay(diffServices([], manager.effective().services));
     return manager;

@@ -232,9 +232,9 @@ test('keys: the same target and check → the same; another setting → another'
           - { address: '10.0.0.9:81', check: { type: tcp, port: 81, address: 10.0.0.9 } }
   `);
   const keys = new CheckerKeys();
-  const all = services.flatMap(({ servers }) =>
-    servers.flatMap((server) =>
-      server.checks.map((check) => keys.key(probeTarget(server, check), check)),
+  const all = services.flatMap((service) =>
+    service.servers.flatMap((server) =>
+      server.checks.map((check) => keys.key(probeTarget(service, server, check), check)),
     ),
   );
   const names = new Map<string, string>();
@@ -244,4 +244,40 @@ test('keys: the same target and check → the same; another setting → another'
   });
   // .1 is shared by both services, the two icmp ones by both ports, the last one by its target.
   expect(letters.join('')).toBe('abcddeafe');
+});
+
+test('via: vip → the virtual address and the tunnel belong to the target and to the key', () => {
+  const { services } = configWith(`
+    services:
+      - listen: 192.0.2.80:80/tcp
+        check: { type: tcp, via: vip }
+        servers: [{ address: 10.0.0.1 }]
+      - listen: 192.0.2.81:80/tcp
+        check: { type: tcp, via: vip }
+        servers: [{ address: 10.0.0.1 }]
+      - listen: 192.0.2.81:80/udp
+        forwarding: tunnel
+        check: { type: tcp, via: vip }
+        servers: [{ address: 10.0.0.1 }]
+      - listen: 192.0.2.82:0/tcp
+        persistence: { timeout: 60s }
+        check: { type: tcp, via: vip, port: 8080 }
+        servers: [{ address: 10.0.0.1 }]
+  `);
+  const keys = new CheckerKeys();
+  const targets = services.map((service) => {
+    const [server] = service.servers;
+    const [check] = server!.checks;
+    const target = probeTarget(service, server!, check!);
+    return { ...target, key: keys.key(target, check!) };
+  });
+  const tunnel = { type: 'ipip', port: 0, checksum: 'none' };
+  const common = { family: 4, address: '10.0.0.1' };
+  expect(targets).toMatchObject([
+    { ...common, port: 80, virtual: { address: '192.0.2.80', tunnel: undefined } },
+    { ...common, port: 80, virtual: { address: '192.0.2.81', tunnel: undefined } },
+    { ...common, port: 80, virtual: { address: '192.0.2.81', tunnel } },
+    { ...common, port: 8080, virtual: { address: '192.0.2.82' } },
+  ]);
+  expect(new Set(targets.map(({ key }) => key)).size).toBe(4);
 });

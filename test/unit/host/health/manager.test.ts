@@ -1,11 +1,12 @@
 import { readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { describeChange, diffServices } from '../../../../host/config/diff.ts';
 import type { Config } from '../../../../host/config/types.ts';
 import { HealthManager } from '../../../../host/health/manager.ts';
 import { Notifier } from '../../../../host/health/notifier.ts';
+import { VipWays } from '../../../../host/health/vip-ways.ts';
 import { configWith } from '../config/support.ts';
 import { Bed } from './bed.ts';
 import { FAIL, PASS, resources, tcpServer, WALL_START } from './support.ts';
@@ -350,13 +351,39 @@ test('alpha → services start empty, as effective() says', async () => {
   await manager.stop();
 });
 
-test('via: vip → a warning, and the servers themselves are probed', async () => {
-  const bed = new Bed();
+describe('via: vip', () => {
   const text = WEB.replace('forwarding: nat', 'forwarding: direct-route');
-  const manager = bed.manager(configWith(text.replace('type: tcp', 'type: tcp, via: vip')));
-  manager.start();
-  expect(bed.lines[0]).toMatchObject({ event: 'check-via-vip', services: ['web'] });
-  await manager.stop();
+  const config = configWith(text.replace('type: tcp', 'type: tcp, via: vip'));
+  const waysThat = (refusal: string | undefined) => {
+    const open = () => ({ sent: 1, close: () => undefined });
+    return new VipWays({ whyNot: () => refusal, open }, [40_001]);
+  };
+
+  const said = (bed: Bed) => bed.lines.filter(({ event }) => event === 'check-via-vip');
+
+  test('not possible → an error in the log, at the start and at every reload', async () => {
+    const bed = new Bed();
+    const manager = bed.manager(config, { vipWays: waysThat('tcx needs Linux 6.6') });
+    manager.start();
+    const line = { event: 'check-via-vip', services: ['web'], reason: 'tcx needs Linux 6.6' };
+    expect(said(bed)).toMatchObject([line]);
+    manager.reload({ ...config });
+    expect(said(bed)).toMatchObject([line, line]);
+    await manager.stop();
+  });
+
+  test('possible, or no check wants it → nothing is said', async () => {
+    for (const [wanted, refusal] of [
+      [config, undefined],
+      [configWith(WEB), 'tcx needs Linux 6.6'],
+    ] as const) {
+      const bed = new Bed();
+      const manager = bed.manager(wanted, { vipWays: waysThat(refusal) });
+      manager.start();
+      expect(said(bed)).toEqual([]);
+      await manager.stop();
+    }
+  });
 });
 
 test('10,000 services of 10 servers → a reload is prepared in a moment', async () => {
