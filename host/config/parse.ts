@@ -5,7 +5,7 @@ import { netmaskOf, normalizeDirector, normalizeMark, normalizeService } from '.
 import { Problems } from './problems.ts';
 import type { Config, ConfigProblem } from './types.ts';
 import { type PartialConfig, validateConfig } from './validate.ts';
-import { YamlSource } from './yaml-source.ts';
+import { type TextSource, YamlSource } from './yaml-source.ts';
 
 /** A configuration that can be used, or all the errors that keep it from being used. */
 export type ConfigResult =
@@ -35,7 +35,7 @@ export function parseConfig(text: string, file: string): ConfigResult {
 }
 
 /** Fills in what the sections leave out; what is wrong in itself stays undefined. */
-export function normalize(sections: CheckedSections, source: YamlSource): PartialConfig {
+export function normalize(sections: CheckedSections, source: TextSource): PartialConfig {
   const defaults = { drain: sections.director?.drain, ...sections.defaults };
   return {
     director: sections.director && normalizeDirector(sections.director),

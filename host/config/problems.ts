@@ -1,7 +1,7 @@
 /** Collects what is wrong with one configuration file, each with its place in the file. */
 
 import type { ConfigProblem } from './types.ts';
-import type { Path, YamlSource } from './yaml-source.ts';
+import type { Path, TextSource } from './yaml-source.ts';
 
 /** What a rule says about the value at `path`. */
 export interface Finding {
@@ -14,12 +14,12 @@ export interface Finding {
 
 /** Errors and warnings of one file. */
 export class Problems {
-  readonly #source: YamlSource;
+  readonly #source: TextSource;
   readonly #errors: ConfigProblem[] = [];
   readonly #warnings: ConfigProblem[] = [];
   readonly #seen = new Set<string>();
 
-  constructor(source: YamlSource) {
+  constructor(source: TextSource) {
     this.#source = source;
   }
 

@@ -6,6 +6,7 @@
 
 import { checkSections } from './check-sections.ts';
 import { type ConfigResult, findMisfitMasks, normalize, parseConfig } from './parse.ts';
+import { PlainYaml } from './plain-yaml.ts';
 import { Problems } from './problems.ts';
 import { type ServiceSlice, sliceServices, type TextSlices } from './reload-slices.ts';
 import type { DirectorConfig, MarkRule, ServiceConfig } from './types.ts';
@@ -79,7 +80,8 @@ function parseFrame(text: string, file: string): Frame | undefined {
 }
 
 function parseSlice(slice: ServiceSlice, frame: Frame): Remembered | undefined {
-  const source = new YamlSource(`${SLICE_PREFIX}${slice.text}`, '');
+  const text = `${SLICE_PREFIX}${slice.text}`;
+  const source = PlainYaml.read(text) ?? new YamlSource(text, '');
   if (source.problems.length > 0) return undefined;
   const { services: items } = source.value as { services: unknown };
   if (!Array.isArray(items) || items.length !== 1) return undefined;

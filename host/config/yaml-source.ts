@@ -27,8 +27,21 @@ export type Path = readonly PropertyKey[];
 /** A bound on what aliases may multiply a document to. */
 const ALIAS_COUNT_MAX = 100_000;
 
+/** A text as a value, and where things are in it. */
+export interface TextSource {
+  readonly file: string;
+  readonly value: unknown;
+  readonly problems: readonly ConfigProblem[];
+  /** Where the value at `path` starts, or where the nearest thing around it does. */
+  positionOf(path: Path): SourcePosition;
+  /** Where the last key of `path` is written, or where the nearest thing around it starts. */
+  positionOfKey(path: Path): SourcePosition;
+  /** The longest part of `path`, from its start, that leads to something in the text. */
+  existingPart(path: Path): Path;
+}
+
 /** A parsed text. When there are problems, the value is not to be used. */
-export class YamlSource {
+export class YamlSource implements TextSource {
   readonly file: string;
   readonly value: unknown;
   readonly problems: readonly ConfigProblem[];
@@ -63,18 +76,15 @@ export class YamlSource {
     this.problems = problems;
   }
 
-  /** Where the value at `path` starts, or where the nearest thing around it does. */
   positionOf(path: Path): SourcePosition {
     return this.#position(this.#locate(path).offset);
   }
 
-  /** Where the last key of `path` is written, or where the nearest thing around it starts. */
   positionOfKey(path: Path): SourcePosition {
     const { keyOffset, offset } = this.#locate(path);
     return this.#position(keyOffset ?? offset);
   }
 
-  /** The longest part of `path`, from its start, that leads to something in the text. */
   existingPart(path: Path): Path {
     return path.slice(0, this.#locate(path).depth);
   }

@@ -95,6 +95,8 @@ export class Director {
   /** Warnings that have been logged and still hold. */
   #warned: ReadonlySet<string> = new Set();
   #steeringIsStale = false;
+  /** What steering depends on has not changed since these were derived from it. */
+  #derivedSteering: SteeringTables | undefined;
   #isReady = false;
   #stopping: Promise<void> | undefined;
 
@@ -320,6 +322,7 @@ export class Director {
   }
 
   #steeringChanged(): void {
+    this.#derivedSteering = undefined;
     if (this.#steeringIsStale) return;
     this.#steeringIsStale = true;
     // One publication for all changes of a batch, and after the workers have got them.
@@ -334,6 +337,7 @@ export class Director {
   }
 
   #onWorld(world: World): void {
+    this.#derivedSteering = undefined;
     const before = this.#control.tables.world;
     const adopt = () => this.#control.setWorld(world);
     // What does not fit at the start is no start; later the world before it stays.
@@ -365,12 +369,13 @@ export class Director {
   #steeringTables(): SteeringTables {
     const control = this.#control;
     const { marks } = this.#running.config;
-    return steeringTables({
+    this.#derivedSteering ??= steeringTables({
       services: control.ways(),
       marks: markRulesOf(marks),
       pool: control.tables.pool,
       addresses: control.tables.world.addresses,
     });
+    return this.#derivedSteering;
   }
 
   get #procSource(): ProcSource {
@@ -460,7 +465,7 @@ export class Director {
     const reloaded = this.#inForce(async () => {
       const done = await this.#running.reload(file);
       // The control core does not tell of the marks' rules.
-      this.#steeringIsStale ||= done.changes.some(({ kind }) => kind === 'marks-changed');
+      if (done.changes.some(({ kind }) => kind === 'marks-changed')) this.#steeringChanged();
       return done;
     });
     const result = await this.#metrics.countReload(reloaded);
