@@ -189,7 +189,7 @@ function changedFields<Value extends object>(
   // Runs for each of a hundred thousand servers: nothing is allocated unless there is a change.
   const changed: (keyof Value & string)[] = [];
   for (const key in after) {
-    if (!isSame(before[key], after[key]) && !ignored.includes(key)) changed.push(key);
+    if (!ignored.includes(key) && !isSame(before[key], after[key])) changed.push(key);
   }
   for (const key in before) {
     if (!(key in after) && before[key] !== undefined && !ignored.includes(key)) changed.push(key);

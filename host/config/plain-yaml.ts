@@ -201,7 +201,7 @@ class Reader {
 
   #key(mapping: Record<string, unknown>): string {
     const key = this.#require(KEY)[1]!;
-    if (Object.hasOwn(mapping, key)) throw new NotPlain();
+    if (SPECIAL.test(key) || Object.hasOwn(mapping, key)) throw new NotPlain();
     return key;
   }
 

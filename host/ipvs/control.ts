@@ -506,7 +506,7 @@ export class Control implements IpvsControl {
   addDestination(key: ServiceKey, at: DestinationKey, options: DestinationOptions): void {
     const service = this.#requireService(key);
     const resolved = resolveDestination(at);
-    checkFamilies(service, resolved, options);
+    checkFamilies(service, at, options);
     checkDestinationOptions(options);
     const name = destinationName(resolved.key.address, resolved.key.port);
     if (service.destinationsByName.has(name)) {
@@ -568,10 +568,10 @@ export class Control implements IpvsControl {
 
   editDestination(key: ServiceKey, at: DestinationKey, options: DestinationOptions): void {
     const service = this.#requireService(key);
-    const resolved = resolveDestination(at);
-    checkFamilies(service, resolved, options);
+    const found = findDestination(service, at);
+    checkFamilies(service, at, options);
     checkDestinationOptions(options);
-    const destination = requireDestination(service, resolved);
+    const destination = found ?? missingDestination(at);
     if (options.weight !== 0) destination.lastWeight = options.weight;
     const kind = destination.isDraining ? 'add' : 'update';
     const isRerouted = !isSameWay(destination.options, options);
@@ -594,7 +594,7 @@ export class Control implements IpvsControl {
    */
   drainDestination(key: ServiceKey, at: DestinationKey): void {
     const service = this.#requireService(key);
-    const destination = requireDestination(service, resolveDestination(at));
+    const destination = findDestination(service, at) ?? missingDestination(at);
     if (destination.isDraining) return;
     const position = scheduledDestinations(service).indexOf(destination);
     destination.isDraining = true;
@@ -630,8 +630,7 @@ export class Control implements IpvsControl {
 
   deleteDestination(key: ServiceKey, at: DestinationKey): void {
     const service = this.#requireService(key);
-    const resolved = resolveDestination(at);
-    const destination = requireDestination(service, resolved);
+    const destination = findDestination(service, at) ?? missingDestination(at);
     const { isDraining } = destination;
     const position = scheduledDestinations(service).indexOf(destination);
     service.destinations.splice(service.destinations.indexOf(destination), 1);
@@ -789,8 +788,7 @@ export class Control implements IpvsControl {
   /** Connections of a destination that are in the table now, undefined without the destination. */
   connectionCounts(key: ServiceKey, at: DestinationKey): ConnectionCounts | undefined {
     const service = this.#services.get(serviceName(resolveService(key).key));
-    const { address, port } = resolveDestination(at).key;
-    const destination = service?.destinationsByName.get(destinationName(address, port));
+    const destination = service && findDestination(service, at);
     if (destination === undefined) return undefined;
     const { id } = destination;
     return { id, active: this.#states.active(id), inactive: this.#states.inactive(id) };
@@ -855,10 +853,10 @@ function checkEngine(engine: string): void {
 /** Only tunnels lead from one address family to the other. */
 function checkFamilies(
   service: Service,
-  destination: ResolvedDestination,
+  { family }: DestinationKey,
   options: DestinationOptions,
 ): void {
-  if (destination.key.family === service.family) return;
+  if (family === service.family) return;
   if (options.forwarding === FORWARD_TUNNEL) return;
   throw new IpvsError('EINVAL', 'only a tunnel leads to a destination of the other family');
 }
@@ -889,11 +887,16 @@ function isWhole(value: number, greatest: number): boolean {
   return Number.isInteger(value) && value >= 0 && value <= greatest;
 }
 
-function requireDestination(service: Service, resolved: ResolvedDestination): Destination {
-  const name = destinationName(resolved.key.address, resolved.key.port);
-  const destination = service.destinationsByName.get(name);
-  if (destination === undefined) throw new IpvsError('ENOENT', `no destination ${name}`);
-  return destination;
+/** A service's destination. Most are asked for as they are listed, and nothing has to be parsed. */
+function findDestination(service: Service, at: DestinationKey): Destination | undefined {
+  const listed = service.destinationsByName.get(destinationName(at.address, at.port));
+  if (listed?.key.family === at.family) return listed;
+  const { address, port } = resolveDestination(at).key;
+  return service.destinationsByName.get(destinationName(address, port));
+}
+
+function missingDestination({ address, port }: DestinationKey): never {
+  throw new IpvsError('ENOENT', `no destination ${destinationName(address, port)}`);
 }
 
 function zeroService(service: Service): void {

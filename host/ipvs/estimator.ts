@@ -41,22 +41,24 @@ const ZERO = 2;
 const LAST = 3;
 const AVERAGE = 4;
 const NUMBERS_PER_FIELD = 5;
+const NUMBERS_PER_RECORD = FIELDS.length * NUMBERS_PER_FIELD;
 
-/** Sums and rates of one service, one destination, or all. */
+/**
+ * Sums and rates of one service, one destination, or all. For each field: what the counter stood at
+ * when its id was given to this owner; the sum as of the last estimation, less that; what zeroing
+ * subtracts; the sum the rate goes by; the average rate.
+ */
 export class StatisticsRecord {
+  readonly #memory: DataPlaneMemory;
   /** Byte offset of worker 0's record. */
   readonly #offset: number;
-  readonly #memory: DataPlaneMemory;
-  /**
-   * For each field: what the counter stood at when its id was given to this owner; the sum as of the
-   * last estimation, less that; what zeroing subtracts; the sum the rate goes by; the average rate.
-   */
-  readonly #numbers = new Float64Array(FIELDS.length * NUMBERS_PER_FIELD);
+  readonly #numbers: Float64Array;
 
-  /** Starts from 0, whoever used the counters before. */
-  constructor(memory: DataPlaneMemory, offset: number) {
+  /** Starts from 0, whoever used the counters and the numbers before. */
+  constructor(memory: DataPlaneMemory, offset: number, numbers: Float64Array) {
     this.#memory = memory;
     this.#offset = offset;
+    this.#numbers = numbers.fill(0);
     for (let field = 0; field < FIELDS.length; field++) {
       this.#numbers[field * NUMBERS_PER_FIELD + BASE] = this.#sum(field);
     }
@@ -140,22 +142,31 @@ export class StatisticsRecord {
 export class Estimator {
   readonly #memory: DataPlaneMemory;
   readonly #running = new Set<StatisticsRecord>();
+  /** The records' numbers by id: a hundred thousand buffers of their own would cost more. */
+  readonly #services: Float64Array;
+  readonly #destinations: Float64Array;
   readonly totals: StatisticsRecord;
 
   constructor(memory: DataPlaneMemory) {
     this.#memory = memory;
-    this.totals = new StatisticsRecord(memory, memory.totalStatistics(0));
+    const { serviceRecords, destinationRecords } = memory.map;
+    this.#services = new Float64Array(serviceRecords * NUMBERS_PER_RECORD);
+    this.#destinations = new Float64Array(destinationRecords * NUMBERS_PER_RECORD);
+    const numbers = new Float64Array(NUMBERS_PER_RECORD);
+    this.totals = new StatisticsRecord(memory, memory.totalStatistics(0), numbers);
     this.start(this.totals);
   }
 
   /** A record for a service that has just got its id; not started yet. */
   forService(id: number): StatisticsRecord {
-    return new StatisticsRecord(this.#memory, this.#memory.serviceStatistics(0, id));
+    const at = this.#memory.serviceStatistics(0, id);
+    return new StatisticsRecord(this.#memory, at, numbersOf(this.#services, id));
   }
 
   /** A record for a destination that has just got its id; not started yet. */
   forDestination(id: number): StatisticsRecord {
-    return new StatisticsRecord(this.#memory, this.#memory.destinationStatistics(0, id));
+    const at = this.#memory.destinationStatistics(0, id);
+    return new StatisticsRecord(this.#memory, at, numbersOf(this.#destinations, id));
   }
 
   /** From now on estimations take the record along. */
@@ -172,6 +183,10 @@ export class Estimator {
   estimate(): void {
     for (const record of this.#running) record.estimate();
   }
+}
+
+function numbersOf(all: Float64Array, id: number): Float64Array {
+  return all.subarray(id * NUMBERS_PER_RECORD, (id + 1) * NUMBERS_PER_RECORD);
 }
 
 /** A counter another thread may be adding to: both halves are of one moment. */

@@ -34,6 +34,7 @@ export class Trash {
    * be the same service, only one with the same address, port and protocol, or the same mark.
    */
   take(service: Service, address: string, port: number): Destination | undefined {
+    if (this.#size === 0) return undefined;
     const name = nameOf(
       service.protocol,
       service.mark,
@@ -90,6 +91,7 @@ function nameOf(
   address: string,
   port: number,
 ): string {
-  const virtual = mark === 0 ? `${virtualAddress.join('.')} ${virtualPort}` : `mark ${mark}`;
+  const bytes = String.fromCharCode(...virtualAddress);
+  const virtual = mark === 0 ? `${bytes} ${virtualPort}` : `mark ${mark}`;
   return `${protocol} ${virtual} ${address} ${port}`;
 }

@@ -44,7 +44,7 @@ export class Ids {
 
   /** A generation was published; what was released before is not in it. */
   onPublished(): void {
-    this.#published.push(...this.#leaving);
+    this.#published = this.#published.concat(this.#leaving);
     this.#leaving = [];
   }
 

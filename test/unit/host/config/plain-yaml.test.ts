@@ -6,7 +6,7 @@ import { type Path, YamlSource } from '../../../../host/config/yaml-source.ts';
 import { Random, seedFromEnvironment } from '../../../support/random.ts';
 
 const SEED = seedFromEnvironment(7_2026);
-const TEXTS = 20_000;
+const TEXTS = 5_000;
 
 const TEXT = `services:
   # The first one.
