@@ -2,6 +2,7 @@
 
 import { parseAddress } from './address.ts';
 import type { Finding, Problems } from './problems.ts';
+import { SCHEDULER_FLAGS, THRESHOLD_MAX } from './schema.ts';
 import type {
   CheckConfig,
   DestinationConfig,
@@ -49,7 +50,12 @@ export function validateService(service: ServiceConfig, context: ServiceContext)
 type Report = (finding: Finding) => void;
 
 /** What a server or a service takes from further out when it does not say so itself. */
-const INHERITED: ReadonlySet<PropertyKey> = new Set(['tunnel', 'check', 'schedulerFlags']);
+const INHERITED: ReadonlySet<PropertyKey> = new Set([
+  'tunnel',
+  'check',
+  'schedulerFlags',
+  'forwarding',
+]);
 
 /**
  * Reports findings about the first of `owners`. One about a key that it only inherits is
@@ -82,11 +88,15 @@ function validateListen({ listen, persistence, onePacket }: ServiceConfig, repor
     report({ path, code: 'port-0-without-persistence', message });
   }
   if (onePacket && listen.protocol !== 'udp') {
-    const message = `onePacket is for udp and mark services, not for ${listen.protocol}`;
+    const message =
+      `onePacket is for udp and mark services, not for ${listen.protocol}: ` +
+      'leave it out, or listen on udp';
     report({ path: ['onePacket'], code: 'one-packet-not-udp', message });
   }
   if (persistence?.engine === 'sip' && listen.protocol !== 'udp') {
-    const message = `the engine sip is for udp and mark services, not for ${listen.protocol}`;
+    const message =
+      `the engine sip is for udp and mark services, not for ${listen.protocol}: ` +
+      'leave it out, or listen on udp';
     report({ path: ['persistence', 'engine'], code: 'engine-not-udp', message });
   }
 }
@@ -96,9 +106,14 @@ function validateScheduler(service: ServiceConfig, report: Report): void {
     if (schedulerOf(flag) === service.scheduler) continue;
     const message =
       `"${flag}" is a flag of the scheduler ${schedulerOf(flag)}, ` +
-      `but this service's scheduler is ${service.scheduler}`;
+      `but this service's scheduler is ${service.scheduler}, which has ${flagsOf(service)}`;
     report({ path: ['schedulerFlags'], code: 'flag-of-other-scheduler', message });
   }
+}
+
+function flagsOf({ scheduler }: ServiceConfig): string {
+  const flags = SCHEDULER_FLAGS.filter((flag) => schedulerOf(flag) === scheduler);
+  return flags.length === 0 ? 'none' : flags.join(' and ');
 }
 
 function schedulerOf(flag: SchedulerFlag): string {
@@ -108,7 +123,8 @@ function schedulerOf(flag: SchedulerFlag): string {
 function validateQuorum(service: ServiceConfig, { index, problems }: ServiceContext): void {
   const { quorum, hysteresis, servers } = service;
   if (hysteresis >= quorum && hysteresis > 0) {
-    const message = `expected less than the quorum, which is ${quorum}, got ${hysteresis}`;
+    const most = quorum - 1;
+    const message = `expected at most ${most}, less than the quorum, got ${hysteresis}`;
     const path = ['services', index, 'hysteresis'];
     problems.error({ path, code: 'hysteresis-not-below-quorum', message });
   }
@@ -152,10 +168,18 @@ function validateServer(server: DestinationConfig, context: ServerContext): void
   }
   if (server.lowerThreshold > server.upperThreshold) {
     const { lowerThreshold: lower, upperThreshold: upper } = server;
-    const message = `expected at most the upper threshold, ${upper}, got ${lower}`;
+    const message =
+      upper === 0
+        ? `expected an upper threshold as well: add \`upperThreshold: ${upperFor(lower)}\``
+        : `expected at most the upper threshold, ${upper}, got ${lower}`;
     const code = 'lower-threshold-above-upper';
     context.report({ path: ['lowerThreshold'], code, message });
   }
+}
+
+/** Of which a lower threshold would be the default. */
+function upperFor(lower: number): number {
+  return Math.min(THRESHOLD_MAX, Math.ceil((lower * 4) / 3));
 }
 
 function validateServerAddress(
@@ -207,8 +231,11 @@ function validateFullNat(
 ): void {
   if (forwarding !== 'full-nat' || director === undefined) return;
   if (director.localAddresses.some((local) => local.family === family)) return;
-  const message = `full-nat needs an IPv${family} address in director.localAddresses`;
-  report({ path: ['address'], code: 'full-nat-without-local-address', message });
+  const example = family === 4 ? '192.0.2.10' : "'2001:db8::10'";
+  const message =
+    `full-nat needs an IPv${family} address that servers answer to: ` +
+    `add one of the director's own as \`localAddresses: [${example}]\` under \`director\``;
+  report({ path: ['forwarding'], code: 'full-nat-without-local-address', message });
 }
 
 /** Which checksums each type of tunnel can carry. */
@@ -224,7 +251,7 @@ function validateTunnel({ type, port, checksum }: TunnelConfig, report: Report):
     report({ path: ['tunnel'], code: 'tunnel-without-port', message });
   }
   if (type !== 'gue' && port !== 0) {
-    const message = `only a gue tunnel has a port, not ${type}`;
+    const message = `only a gue tunnel has a port, not ${type}: leave it out, or say \`type: gue\``;
     report({ path: ['tunnel', 'port'], code: 'tunnel-port', message });
   }
   if (!TUNNEL_CHECKSUMS[type].includes(checksum)) {

@@ -92,18 +92,21 @@ function missingAddress(
 }
 
 function whyUnreachable(
-  { address, forwarding }: DestinationConfig,
+  { address, family, forwarding }: DestinationConfig,
   surroundings: Surroundings,
 ): Pick<ConfigProblem, 'code' | 'message'> | undefined {
   const kind = routeKind(address, surroundings);
   if (kind === NO_ROUTE) {
-    const message = `no route of a port leads to ${address}: packets to it are dropped`;
+    const message =
+      `no route of a port leads to ${address}: packets to it are dropped; ` +
+      `run ip route add ${address}/${family === 4 ? 32 : 128} via GATEWAY, or dev INTERFACE`;
     return { code: 'server-unreachable', message };
   }
   if (forwarding !== 'direct-route' || kind !== ROUTE_VIA) return undefined;
   const message =
     `direct-route needs ${address} on a network of a port, but the way to it is a gateway, ` +
-    'which does not know what to do with packets for the virtual address';
+    'which does not know what to do with packets for the virtual address: ' +
+    'take `forwarding: tunnel` or nat';
   return { code: 'direct-route-via-gateway', message };
 }
 

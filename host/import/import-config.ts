@@ -164,6 +164,7 @@ const NAMES: Readonly<Record<string, string>> = {
   mark: 'this rule',
   sorryServer: 'the sorry server',
   engine: 'the persistence engine',
+  forwarding: 'each server of this forwarding method',
 };
 
 function nameOf(kind: string): string {

@@ -14,7 +14,9 @@ export type Removal =
   | 'sorryServer'
   | keyof Pick<ServiceDraft, 'persistence' | 'notify' | 'hysteresis' | 'quorum' | 'name'>
   | 'onePacket'
-  | 'schedulerFlags';
+  | 'schedulerFlags'
+  /** What servers have that say nothing of it themselves. */
+  | 'forwarding';
 
 /** One thing to take out. */
 interface Target {
@@ -57,6 +59,7 @@ function kindOf(key: string): Target['kind'] {
 }
 
 const REMOVABLE = [
+  'forwarding',
   'sorryServer',
   'notify',
   'hysteresis',
@@ -72,6 +75,11 @@ export function removeTargets(draft: ConfigDraft, targets: readonly Target[]): v
   const servers = targets.filter(({ kind }) => kind === 'server');
   for (const [index, service] of draft.services.entries()) {
     const gone = new Set(servers.filter((one) => one.service === index).map((one) => one.server));
+    const isCommonGone = targets.some((one) => one.kind === 'forwarding' && one.service === index);
+    const common = service.servers[0]?.forwarding.method;
+    for (const [number, { forwarding }] of service.servers.entries()) {
+      if (isCommonGone && forwarding.method === common) gone.add(number);
+    }
     if (gone.size > 0) service.servers = service.servers.filter((_, number) => !gone.has(number));
   }
   const services = targets.filter(({ kind }) => kind === 'service').map(({ service }) => service);

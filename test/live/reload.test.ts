@@ -296,6 +296,34 @@ describe('reloads of a running director', () => {
       writeFileSync(bed.file, text);
     });
 
+    define('a keepalived.conf: a file that it includes, and one more that matches', async () => {
+      const folder = join(bed.topology.set.directory, 'keepalived');
+      await mkdir(join(folder, 'conf.d'), { recursive: true });
+      const file = join(folder, 'keepalived.conf');
+      const director = [
+        'ports: [{ name: wan, interface: wan }, { name: lan, interface: lan }]',
+        `connections: 200000`,
+        `control: ${bed.socket}`,
+        'watch: true',
+      ];
+      const own = director.map((line) => `#wvs   ${line}\n`).join('');
+      writeFileSync(file, `#wvs director:\n${own}include conf.d/*.conf\n`);
+      const include = (name: string, port: number) =>
+        writeFileSync(
+          join(folder, 'conf.d', name),
+          `virtual_server ${VIP} ${port} {\n  protocol TCP\n  real_server ${WEB_1} 8080 {\n  }\n}\n`,
+        );
+      include('a.conf', 90);
+      await askDirector(bed.socket, 'reload', { config: file });
+      expect(await has(90)()).toBe(true);
+      include('a.conf', 91);
+      await until(has(91), 'the service of the edited file');
+      include('b.conf', 92);
+      await until(has(92), 'the service of the new file');
+      await rm(join(folder, 'conf.d', 'a.conf'));
+      await until(async () => !(await has(91)()), 'the end of the service of the old file');
+    });
+
     define('a Kubernetes ConfigMap: the link two steps away is what changes', async () => {
       const volume = join(bed.topology.set.directory, 'volume');
       const version = async (name: string, services: string) => {

@@ -73,19 +73,19 @@ describe('one service', () => {
       'one-packet scheduling of TCP',
       'listen: 192.0.2.80:80/tcp, onePacket: true',
       '4:45 services[0].onePacket [one-packet-not-udp] onePacket is for udp and mark services, ' +
-        'not for tcp',
+        'not for tcp: leave it out, or listen on udp',
     ],
     [
       'the engine sip for TCP',
       'listen: 192.0.2.80:80/tcp, persistence: { engine: sip }',
       '4:57 services[0].persistence.engine [engine-not-udp] the engine sip is for udp and mark ' +
-        'services, not for tcp',
+        'services, not for tcp: leave it out, or listen on udp',
     ],
     [
       "another scheduler's flag",
       'listen: 192.0.2.80:80/tcp, scheduler: sh, schedulerFlags: [sh-port, mh-port]',
       '4:65 services[0].schedulerFlags [flag-of-other-scheduler] "mh-port" is a flag of the ' +
-        "scheduler mh, but this service's scheduler is sh",
+        "scheduler mh, but this service's scheduler is sh, which has sh-fallback and sh-port",
     ],
     [
       'a prefix too long for IPv4',
@@ -102,8 +102,8 @@ describe('one service', () => {
     [
       'a hysteresis as large as the quorum',
       'listen: 192.0.2.80:80/tcp, quorum: 1, hysteresis: 1',
-      '4:57 services[0].hysteresis [hysteresis-not-below-quorum] expected less than the quorum, ' +
-        'which is 1, got 1',
+      '4:57 services[0].hysteresis [hysteresis-not-below-quorum] expected at most 0, less than ' +
+        'the quorum, got 1',
     ],
     [
       'a multicast virtual address',
@@ -166,8 +166,9 @@ describe('one server of a service on 192.0.2.80:80/tcp', () => {
     ],
     [
       "address: '10.0.0.1:81', forwarding: full-nat",
-      `5:26 ${at}.address [full-nat-without-local-address] full-nat needs an IPv4 address in ` +
-        'director.localAddresses',
+      `5:53 ${at}.forwarding [full-nat-without-local-address] full-nat needs an IPv4 address that ` +
+        "servers answer to: add one of the director's own as `localAddresses: [192.0.2.10]` under " +
+        '`director`',
     ],
     [
       'address: 10.0.0.1, upperThreshold: 5, lowerThreshold: 6',
@@ -176,8 +177,8 @@ describe('one server of a service on 192.0.2.80:80/tcp', () => {
     ],
     [
       'address: 10.0.0.1, lowerThreshold: 1',
-      `5:52 ${at}.lowerThreshold [lower-threshold-above-upper] expected at most the upper ` +
-        'threshold, 0, got 1',
+      `5:52 ${at}.lowerThreshold [lower-threshold-above-upper] expected an upper threshold as ` +
+        'well: add `upperThreshold: 2`',
     ],
     [
       'address: 0.0.0.0',
@@ -195,7 +196,8 @@ describe('one server of a service on 192.0.2.80:80/tcp', () => {
     ],
     [
       'address: 10.0.0.1, forwarding: tunnel, tunnel: { type: ipip, port: 6080 }',
-      `5:84 ${at}.tunnel.port [tunnel-port] only a gue tunnel has a port, not ipip`,
+      `5:84 ${at}.tunnel.port [tunnel-port] only a gue tunnel has a port, not ipip: leave ` +
+        'it out, or say `type: gue`',
     ],
     [
       'address: 10.0.0.1, forwarding: tunnel, tunnel: { type: gre, checksum: remcsum }',
@@ -205,7 +207,7 @@ describe('one server of a service on 192.0.2.80:80/tcp', () => {
     [
       'address: 10.0.0.1, forwarding: nat, check: { type: tcp, via: vip }',
       `5:78 ${at}.check.via [check-via-vip] \`via: vip\` is for direct-route and tunnel, ` +
-        'not for nat',
+        'not for nat: leave it out',
     ],
     [
       'address: 10.0.0.1, check: { type: tcp, via: vip, address: 10.0.0.2 }',
@@ -267,6 +269,64 @@ describe('one server of a service on 192.0.2.80:80/tcp', () => {
   });
 });
 
+test('one of several checks is wrong → told where that one stands', () => {
+  const text = textWith(`
+    services:
+      - listen: 192.0.2.80:80/tcp
+        forwarding: nat
+        check:
+          - { type: tcp }
+          - { type: http, via: vip }
+        servers:
+          - { address: '10.0.0.1:80', check: [{ type: http, path: x }, { type: tpc }] }
+          - { address: '10.0.0.2:80' }
+  `);
+  expect(errorsOf(parseConfig(text, 'wvs.yaml'))).toEqual([
+    '10:63 services[0].servers[0].check[0].path [wrong-value] expected a path that starts with /, ' +
+      'got "x"',
+    '10:76 services[0].servers[0].check[1].type [wrong-value] expected one of none, icmp, tcp, ' +
+      'http, https, udp, dns, smtp, grpc, command, file, got "tpc"; did you mean "tcp"?',
+  ]);
+  const right = text.replace('path: x', 'path: /x').replace('tpc', 'tcp');
+  expect(errorsOf(parseConfig(right, 'wvs.yaml'))).toEqual([
+    '8:28 services[0].check[1].via [check-via-vip] `via: vip` is for direct-route and tunnel, not ' +
+      'for nat: leave it out',
+  ]);
+});
+
+test('every rule broken at once → all are told, in the order of the file', () => {
+  expect(
+    errorsIn(`
+      version: 1
+      director: { ports: [{ name: wan }] }
+      services:
+        - listen: 192.0.2.80:80/tcp
+          servers:
+            - { address: '10.0.0.1:8080' }
+            - { address: '2001:db8::1' }
+            - { address: 10.0.0.2, upperThreshold: 10, lowerThreshold: 20 }
+            - { address: 10.0.0.2 }
+        - listen: 192.0.2.80:80/tcp
+        - listen: 192.0.2.81:80/tcp
+          forwarding: full-nat
+          servers: [{ address: '10.0.0.3:8080' }, { address: '10.0.0.4:8080' }]
+    `),
+  ).toEqual([
+    '6:20 services[0].servers[0].address [port-mapping] direct-route cannot change the port: ' +
+      "expected 80, the service's, got 8080; only nat and full-nat can",
+    '7:20 services[0].servers[1].address [family-mismatch] direct-route cannot send IPv4 packets ' +
+      'to an IPv6 server; only tunnel can',
+    '8:66 services[0].servers[2].lowerThreshold [lower-threshold-above-upper] expected at most the ' +
+      'upper threshold, 10, got 20',
+    '9:20 services[0].servers[3].address [duplicate-server] 10.0.0.2:80 is a server of this ' +
+      'service already, at line 8',
+    '10:13 services[1].listen [duplicate-service] tcp 192.0.2.80:80 is a service already, at line 4',
+    '12:17 services[2].forwarding [full-nat-without-local-address] full-nat needs an IPv4 address ' +
+      "that servers answer to: add one of the director's own as `localAddresses: [192.0.2.10]` " +
+      'under `director`',
+  ]);
+});
+
 test('full-nat is satisfied by a local address of its own family', () => {
   const withPool = (pool: string) =>
     errorsIn(`
@@ -279,8 +339,9 @@ test('full-nat is satisfied by a local address of its own family', () => {
     `);
   expect(withPool("'2001:db8::9'")).toEqual([]);
   expect(withPool('10.0.0.1')).toEqual([
-    '6:26 services[0].servers[0].address [full-nat-without-local-address] full-nat needs an IPv6 ' +
-      'address in director.localAddresses',
+    '5:17 services[0].forwarding [full-nat-without-local-address] full-nat needs an IPv6 address ' +
+      "that servers answer to: add one of the director's own as `localAddresses: " +
+      "['2001:db8::10']` under `director`",
   ]);
 });
 

@@ -69,7 +69,9 @@ describe('a configuration on a machine', () => {
     const list = '[{ address: 10.0.0.11 }, { address: 172.16.0.1 }, { address: 10.9.0.1 }]';
     const found = warnings(`  - listen: 192.0.2.80:80/tcp\n    servers: ${list}\n`);
     expect(found).toEqual([
-      expect.stringMatching(/^wvs.yaml:5:\d+: .*no route of a port leads to 172\.16\.0\.1/),
+      expect.stringMatching(
+        /^wvs.yaml:5:\d+: .*no route of a port leads to 172\.16\.0\.1: .*; run ip route add 172\.16\.0\.1\/32 via GATEWAY/,
+      ),
       expect.stringMatching(/^wvs.yaml:5:\d+: .*direct-route needs 10\.9\.0\.1 on a network/),
     ]);
   });

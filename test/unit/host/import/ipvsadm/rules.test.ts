@@ -156,7 +156,9 @@ test('full-nat with its local addresses; without them it is reported', () => {
     services: [{ servers: [{ forwarding: 'full-nat' }] }],
   });
   expect(notesOf(imported(service))).toEqual([
-    '2: this server is left out: full-nat needs an IPv4 address in director.localAddresses',
+    '1: each server of this forwarding method is left out: full-nat needs an IPv4 address that ' +
+      "servers answer to: add one of the director's own as `localAddresses: [192.0.2.10]` under " +
+      '`director`',
   ]);
 });
 
@@ -189,6 +191,73 @@ hello
     '7: neither a rule of ipvsadm nor one of iptables: hello',
   ]);
 });
+
+describe('every option of ipvsadm 1.31, by its letter and by its name', () => {
+  const TCP = '-A -t 192.0.2.1:80 -s rr\n';
+  const SERVER = '-a -t 192.0.2.1:80 -r 10.0.0.1:80';
+  test.each([
+    ['-A -t 192.0.2.1:80 -s rr', '--add-service --tcp-service 192.0.2.1:80 --scheduler rr'],
+    ['-A -u 192.0.2.1:53', '--add-service --udp-service 192.0.2.1:53'],
+    ['-A -f 7 -6', '--add-service --fwmark-service 7 --ipv6'],
+    ['-A -u 192.0.2.1:53 -o', '--add-service -u 192.0.2.1:53 --ops'],
+    ['-A -t 192.0.2.1:80 -p', '-A -t 192.0.2.1:80 --persistent 360'],
+    ['-A -t 192.0.2.1:80 -p 9 -M 255.0.0.0', '-A -t 192.0.2.1:80 -p 9 --netmask 255.0.0.0'],
+    ['-A -t 192.0.2.1:80 -s sh -b flag-1', '-A -t 192.0.2.1:80 -s sh --sched-flags sh-fallback'],
+    ['-A -t 192.0.2.1:80 -s mh -b flag-2', '-A -t 192.0.2.1:80 -s mh -b mh-port'],
+    [`${TCP}${SERVER} -g`, `${TCP}--add-server -t 192.0.2.1:80 --real-server 10.0.0.1:80`],
+    [`${TCP}${SERVER} -g`, `${TCP}${SERVER} --gatewaying`],
+    [`${TCP}${SERVER} -i`, `${TCP}${SERVER} --ipip --tun-type ipip`],
+    [`${TCP}${SERVER} -m`, `${TCP}${SERVER} --masquerading`],
+    [`${TCP}${SERVER} -w 7`, `${TCP}${SERVER} --weight 7`],
+    [`${TCP}${SERVER} -x 9 -y 3`, `${TCP}${SERVER} --u-threshold 9 --l-threshold 3`],
+    [
+      `${TCP}${SERVER} -i --tun-type gue --tun-port 9`,
+      `${TCP}${SERVER} -i --tun-type gue --tun-port 9 --tun-nocsum`,
+    ],
+    [`${TCP}-E -t 192.0.2.1:80 -s lc`, `${TCP}--edit-service -t 192.0.2.1:80 -s lc`],
+    [
+      `${TCP}${SERVER}\n-e${SERVER.slice(2)} -w 3`,
+      `${TCP}${SERVER}\n--edit-server${SERVER.slice(2)} -w 3`,
+    ],
+    [`${TCP}${SERVER}\n-d${SERVER.slice(2)}`, `${TCP}${SERVER}\n--delete-server${SERVER.slice(2)}`],
+    [`${TCP}-D -t 192.0.2.1:80`, `${TCP}--delete-service -t 192.0.2.1:80`],
+    [`${TCP}-C`, `${TCP}--clear`],
+  ])('%j is %j', (short, long) => {
+    const [one, other] = [short, long].map((text) => imported(text).config.services);
+    const plain = (services: typeof one) => JSON.stringify(services, withoutPositions);
+    expect(plain(one)).toBe(plain(other));
+  });
+
+  test('the engine sip, and flags that say nothing to a scheduler', () => {
+    const text = '-A -u 192.0.2.1:53 -p 9 --pe sip\n-A -t 192.0.2.1:80 -s rr -b flag-3\n';
+    const result = imported(text);
+    expect(result.config.services).toMatchObject([
+      { persistence: { engine: 'sip' } },
+      { schedulerFlags: [] },
+    ]);
+    expect(notesOf(result)).toEqual(['2: -b has flags that are left out: they say nothing to rr']);
+  });
+
+  test.each([
+    ['-Z', '--zero is left out: it is no rule'],
+    ['-L -n --stats', '--list is left out: it is no rule'],
+    ['-S -n', '--save is left out: it is no rule'],
+    [
+      '--start-daemon backup --mcast-interface eth0 --syncid 3 --sync-maxlen 900 --mcast-group 224.0.0.9 --mcast-port 9 --mcast-ttl 2',
+      '--start-daemon is left out: WVS does not synchronize connections',
+    ],
+    [
+      '--stop-daemon backup --syncid 3',
+      '--stop-daemon is left out: WVS does not synchronize connections',
+    ],
+  ])('%s → %s', (command, note) => {
+    expect(notesOf(imported(`${TCP}${command}\n`))).toEqual([`2: ${note}`]);
+  });
+});
+
+function withoutPositions(key: string, value: unknown): unknown {
+  return key === 'position' ? undefined : value;
+}
 
 /** Rules as `ipvsadm -S -n --lossless` prints those of a control core. */
 function save(control: Parameters<typeof ipvsadm>[1]): string {
