@@ -44,7 +44,7 @@ function whyNotVia(
   { listen }: ServiceConfig,
 ): string | undefined {
   if (forwarding === 'nat' || forwarding === 'full-nat') {
-    return `\`via: vip\` is for direct-route and tunnel, not for ${forwarding}`;
+    return `\`via: vip\` is for direct-route and tunnel, not for ${forwarding}: leave it out`;
   }
   if (listen.kind === 'mark') return '`via: vip` needs a virtual address; a mark has none';
   if (family !== listen.family) {
