@@ -582,8 +582,8 @@ export class ProbePath {
  * has that address itself: what such a socket sends to the server's own address goes out with the
  * virtual address in its place (or inside a tunnel's header), and two hops to live; answers of the
  * virtual address come in as the server's own. Two tcx programs do it, which need Linux 6.6.
- * Neither ICMP errors nor fragments are rewritten, and a packet must leave room for the tunnel's
- * header.
+ * Neither ICMP errors nor fragments are rewritten. TCP's segments are kept short enough for the
+ * tunnel's header; a datagram has to be.
  */
 export class ProbePaths {
   private constructor();

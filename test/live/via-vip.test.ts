@@ -22,6 +22,8 @@ const reason = whyNotLive ?? whyNoViaVip();
 
 const SERVERS = [1, 2] as const;
 const WAIT_MS = 60_000;
+/** More than two full segments: each must fit into the tunnel. */
+const LONG_BYTES = 3_000;
 const TIMES = 'interval: 200ms, timeout: 1s, rise: 1, fall: 2, warmUp: 50ms';
 
 interface Service {
@@ -60,7 +62,7 @@ function checkOf({ method, listen, isAnonymous }: Service, server: number): stri
   const what =
     listen === 'echo'
       ? `type: udp, send: 'a probe that is echoed', expect: '^web-${server} '`
-      : `type: http, contains: web-${server}`;
+      : `type: http, contains: web-${server}, headers: { X-Long: ${'x'.repeat(LONG_BYTES)} }`;
   return `{ ${what}${via}, ${TIMES} }`;
 }
 

@@ -8,7 +8,8 @@
  *
  *   egress    the destination becomes the virtual address; for a tunnel, the server's address comes
  *             back as the destination of an outer header
- *   ingress   the source of an answer, the virtual address, becomes the server's again
+ *   ingress   the source of an answer, the virtual address, becomes the server's again; and the
+ *             longest segment the server takes becomes what fits into the tunnel
  *
  * Packets are told by the socket's port and the other end, which a prober registers before it
  * connects. Everything else goes on as it is. Rewritten are TCP and UDP without IP options; a
@@ -32,6 +33,8 @@ static long (*const bpf_l4_csum_replace)(struct __sk_buff *skb, __u32 offset, __
 					 __u64 flags) = (void *)BPF_FUNC_l4_csum_replace;
 static __s64 (*const bpf_csum_diff)(const void *from, __u32 from_size, const void *to,
 				    __u32 to_size, __u32 seed) = (void *)BPF_FUNC_csum_diff;
+static long (*const bpf_check_mtu)(struct __sk_buff *skb, __u32 interface, __u32 *mtu,
+				   __s32 difference, __u64 flags) = (void *)BPF_FUNC_check_mtu;
 static long (*const bpf_skb_adjust_room)(struct __sk_buff *skb, __s32 length, __u32 mode,
 					 __u64 flags) = (void *)BPF_FUNC_skb_adjust_room;
 
@@ -53,12 +56,23 @@ struct map_definition incoming SECTION("maps") = {
 #define IP ETHERNET_HEADER_LENGTH
 #define IPV4_PLAIN 0x45
 
+#define TCP_LENGTH 20
+#define TCP_FLAGS 13
+#define TCP_FLAG_SYN 0x02
 #define TCP_CHECKSUM 16
+#define TCP_OPTION_SEGMENT_MAX 2
 #define UDP_CHECKSUM 6
 
 #define UDP_LENGTH 8
 #define GRE_LENGTH 4
 #define GUE_LENGTH 4
+
+/* Every stack puts it first. */
+struct segment_max_option {
+	__u8 kind;
+	__u8 length;
+	__be16 segment_max;
+};
 
 struct udp_header {
 	__be16 source_port;
@@ -307,6 +321,36 @@ inline_always bool encapsulate(struct __sk_buff *skb, const struct packet *packe
 	return way != WAY_GUE || write_gue(skb, packet, gue_port);
 }
 
+/*
+ * Our end of a connection does not know of the tunnel: a full segment would not fit into it. As if
+ * the server had said so, its longest one is made to.
+ */
+inline_always bool limit_segments(struct __sk_buff *skb, const struct packet *packet, __u8 way)
+{
+	__u32 at = IP + packet->ip_length;
+	__u8 flags = 0;
+	if (way == WAY_DIRECT_ROUTE || packet->key.protocol != PROTOCOL_TCP ||
+	    bpf_skb_load_bytes(skb, at + TCP_FLAGS, &flags, sizeof(flags)) != 0 ||
+	    !(flags & TCP_FLAG_SYN))
+		return true;
+	struct segment_max_option option;
+	if (bpf_skb_load_bytes(skb, at + TCP_LENGTH, &option, sizeof(option)) != 0 ||
+	    option.kind != TCP_OPTION_SEGMENT_MAX || option.length != sizeof(option))
+		return true;
+	__u32 mtu = 0;
+	bpf_check_mtu(skb, 0, &mtu, 0, 0);
+	__u32 headers = packet->ip_length + shim_length(way) + packet->ip_length + TCP_LENGTH;
+	if (mtu <= headers || be16(option.segment_max) <= mtu - headers)
+		return true;
+	__be16 fitting = be16((__u16)(mtu - headers));
+	return bpf_l4_csum_replace(skb, transport_checksum(packet), option.segment_max, fitting,
+				   sizeof(fitting)) == 0 &&
+	       bpf_skb_store_bytes(skb,
+				   at + TCP_LENGTH +
+					   offsetof(struct segment_max_option, segment_max),
+				   &fitting, sizeof(fitting), 0) == 0;
+}
+
 /* --- the two programs --- */
 
 /* A probe that could not be rewritten must not reach anybody as it is. */
@@ -343,7 +387,9 @@ int probe_ingress(struct __sk_buff *skb)
 	struct path_value *path = bpf_map_lookup_elem(&incoming, &packet.key);
 	if (path == NULL)
 		return VERDICT_NEXT;
-	return judge(path, replace_address(skb, &packet, INCOMING, &path->address));
+	bool is_done = limit_segments(skb, &packet, path->way) &&
+		       replace_address(skb, &packet, INCOMING, &path->address);
+	return judge(path, is_done);
 }
 
 char program_license[] SECTION("license") = "Dual BSD/GPL";

@@ -37,9 +37,9 @@ struct path_key {
 struct path_value {
 	struct address address; /* what takes its place */
 	__u64 packets;          /* how many were rewritten */
-	__u8 way;               /* WAY_*, in `outgoing` only */
+	__u8 way;               /* WAY_* of what goes out, in both */
 	__u8 zero;
-	__be16 gue_port;
+	__be16 gue_port; /* in `outgoing` only */
 	__u32 more_zeros;
 };
 

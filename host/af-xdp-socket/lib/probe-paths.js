@@ -93,7 +93,8 @@ export class ProbePath {
       incoming: encodeKey(path.virtual, path),
     };
     // The way back first: an answer must not come before it is there.
-    maps.incoming.update(this.#keys.incoming, encodeValue(path.server, { guePort: 0 }));
+    const { tunnel } = path;
+    maps.incoming.update(this.#keys.incoming, encodeValue(path.server, { tunnel, guePort: 0 }));
     try {
       maps.outgoing.update(this.#keys.outgoing, encodeValue(path.virtual, path));
     } catch (error) {
