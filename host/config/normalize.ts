@@ -188,6 +188,8 @@ function normalizeServer(server: ServerSection, defaults: ServerDefaults): Desti
       server.check === undefined
         ? defaults.checks
         : normalizeChecks(server.check, defaults.outerChecks),
+    inhibitOnFailure: server.inhibitOnFailure,
+    notify: server.notify,
   };
 }
 

@@ -171,6 +171,21 @@ function parseMask(value: string): ParsedMask | undefined {
   return netmask === 0 ? undefined : { kind: 'dotted', netmask };
 }
 
+const command = list(z.string({ error: 'expected text' })).min(1, {
+  error: 'expected a program and its arguments',
+});
+
+const serverNotify = {
+  serverUp: command.optional(),
+  serverDown: command.optional(),
+};
+
+const notifySchema = mapping({
+  ...serverNotify,
+  quorumUp: command.optional(),
+  quorumDown: command.optional(),
+}).describe('Programs (with arguments, no shell) to run when something changes.');
+
 const serverSchema = mapping({
   address: endpoint().describe("ADDRESS:PORT; without a port the service's."),
   weight: weight.optional().describe('Share of new connections; 0 takes none. Default 1.'),
@@ -178,6 +193,10 @@ const serverSchema = mapping({
   lowerThreshold: threshold.optional().describe('New ones again below this; 0: 3/4 of upper.'),
   forwarding: forwarding.optional().describe("Default: the service's."),
   tunnel: tunnelSchema.optional(),
+  inhibitOnFailure: flag().optional().describe("Default: the service's."),
+  notify: mapping(serverNotify)
+    .optional()
+    .describe("Programs for this server in place of the service's."),
   check: checkSchema.optional(),
 }).meta({ id: 'server', description: 'A real server.' });
 
@@ -224,17 +243,6 @@ const drainSchema = z
       'A server taken out of the file gets no new connections, and is removed when it has none ' +
       'left; off: at once, as ipvsadm -d does it.',
   });
-
-const command = list(z.string({ error: 'expected text' })).min(1, {
-  error: 'expected a program and its arguments',
-});
-
-const notifySchema = mapping({
-  serverUp: command.optional(),
-  serverDown: command.optional(),
-  quorumUp: command.optional(),
-  quorumDown: command.optional(),
-}).describe('Programs (with arguments, no shell) to run when something changes.');
 
 const serviceSchema = mapping({
   name: text('a name').optional().describe('Default: what `listen` says.'),

@@ -189,6 +189,10 @@ export interface DestinationConfig extends EndpointConfig {
   readonly tunnel: TunnelConfig | undefined;
   /** All of them must succeed; without any the server is not checked, and counts as up. */
   readonly checks: readonly CheckConfig[];
+  /** undefined: as the service. */
+  readonly inhibitOnFailure: boolean | undefined;
+  /** In place of the service's. */
+  readonly notify: Pick<NotifyCommands, 'serverUp' | 'serverDown'> | undefined;
   readonly position?: SourcePosition;
 }
 

@@ -410,7 +410,8 @@ export class HealthManager {
       case 'server-available':
       case 'server-unavailable': {
         const isUp = event.kind === 'server-available';
-        const command = isUp ? notify.serverUp : notify.serverDown;
+        const when = isUp ? 'serverUp' : 'serverDown';
+        const command = event.server.notify?.[when] ?? notify[when];
         if (command === undefined) return undefined;
         const serverKey = event.server.key;
         const isFound = event.cause === 'check';

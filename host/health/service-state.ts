@@ -173,13 +173,14 @@ function effectiveService(
   standings: ReadonlyMap<string, ServerStanding>,
   isSorryIn: boolean,
 ): ServiceConfig {
-  const { sorryServer, inhibitOnFailure } = service;
+  const { sorryServer } = service;
   const servers: DestinationConfig[] = [];
   for (const { destination, isAvailable, weight } of standings.values()) {
     // The sorry server may be one of the servers: then it has one place only.
     if (isSorryIn && destination.key === sorryServer?.key) continue;
     const takesConnections = isAvailable && !isSorryIn;
-    if (!takesConnections && !inhibitOnFailure) continue;
+    const isInhibited = destination.inhibitOnFailure ?? service.inhibitOnFailure;
+    if (!takesConnections && !isInhibited) continue;
     servers.push(withWeight(destination, takesConnections ? weight : 0));
   }
   if (sorryServer !== undefined) {

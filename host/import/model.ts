@@ -40,6 +40,9 @@ export interface ServerDraft {
   readonly lowerThreshold: number;
   readonly forwarding: ForwardingDraft;
   checks: readonly CheckDraft[];
+  /** Where the servers of a service differ. */
+  readonly inhibitOnFailure?: boolean | undefined;
+  readonly notify?: Readonly<Record<string, readonly string[]>> | undefined;
 }
 
 export interface SorryServerDraft {

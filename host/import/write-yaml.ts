@@ -138,15 +138,18 @@ function checksPlain(checks: readonly CheckDraft[]): PlainValue | undefined {
 }
 
 function serverPlain(
-  { address, weight, upperThreshold, lowerThreshold, forwarding, checks }: ServerDraft,
+  server: ServerDraft,
   service: { readonly common: ForwardingDraft; readonly checks: readonly CheckDraft[] },
 ): PlainMapping {
+  const { address, weight, upperThreshold, lowerThreshold, forwarding, checks } = server;
   return without({
     address,
     weight,
     upperThreshold: upperThreshold === 0 ? undefined : upperThreshold,
     lowerThreshold: lowerThreshold === 0 ? undefined : lowerThreshold,
     ...forwardingPlain(forwarding, service.common),
+    inhibitOnFailure: server.inhibitOnFailure,
+    notify: server.notify,
     check: service.checks.length === 0 ? checksPlain(checks) : undefined,
   });
 }
@@ -248,8 +251,7 @@ function annotateService(node: YAMLMap, { origin, servers, sorryServer }: Servic
   inOneLine(persistence);
   inOneLine(node.get('schedulerFlags'));
   inOneLine(node.get('tunnel'));
-  const notify = node.get('notify');
-  if (isMap(notify)) for (const { value } of notify.items) inOneLine(value);
+  inOneNotify(node.get('notify'));
   inOneCommands(node.get('check'));
   const sorry = sorryServer && node.get('sorryServer', true);
   inOneLine(sorry);
@@ -260,13 +262,20 @@ function annotateService(node: YAMLMap, { origin, servers, sorryServer }: Servic
   for (const [index, server] of servers.entries()) {
     const item = list.items[index];
     if (isMap(item) && !item.has('check')) inOneLine(item);
-    else if (isMap(item)) inOneCommands(item.get('check'));
+    else if (isMap(item)) {
+      inOneCommands(item.get('check'));
+      inOneNotify(item.get('notify'));
+    }
     setComment(item, server.origin, origin.file);
   }
 }
 
 function placeOf({ file, line }: Origin): string {
   return `${basename(file)}:${line}`;
+}
+
+function inOneNotify(notify: unknown): void {
+  if (isMap(notify)) for (const { value } of notify.items) inOneLine(value);
 }
 
 /** The commands of a check or of a list of checks. */

@@ -12,7 +12,12 @@ const LISTENS = [
   '192.0.2.82:0/tcp',
 ];
 const FORWARDING = ['nat', 'direct-route', 'tunnel'];
-const CHECKS = ['none', 'tcp', 'icmp'];
+const CHECKS = [
+  '{ type: none }',
+  '{ type: tcp }',
+  '{ type: tcp, alpha: true }',
+  '[{ type: icmp }, { type: tcp, port: 81 }]',
+];
 const SERVERS = 6;
 
 /** A whole file. */
@@ -51,9 +56,14 @@ function randomService(listen: string, random: Random): string {
       `forwarding: ${pick(FORWARDING)} }\n`
     );
   });
-  const sorry = isIpv6 || random.below(3) > 0 ? '' : `    sorryServer: '10.0.0.9${port}'\n`;
+  const inhibit = pick(['true', 'false']);
+  const sorry =
+    isIpv6 || random.below(3) > 0
+      ? ''
+      : `    sorryServer: { address: '10.0.0.9${port}', inhibit: ${inhibit} }\n`;
   return (
-    `  - listen: ${listen}\n    scheduler: ${scheduler}\n    check: { type: ${pick(CHECKS)} }\n` +
+    `  - listen: ${listen}\n    scheduler: ${scheduler}\n    check: ${pick(CHECKS)}\n` +
+    `    alpha: ${pick(['true', 'false'])}\n    omega: ${pick(['true', 'false'])}\n` +
     `    quorum: ${1 + random.below(3)}\n${persistence}${sorry}` +
     `    drain: ${pick(['off', '{ timeout: 30s }'])}\n` +
     (servers.length === 0 ? '' : `    servers:\n${servers.join('')}`)

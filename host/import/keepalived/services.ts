@@ -8,13 +8,7 @@ import type {
   ServiceDraft,
   SorryServerDraft,
 } from '../model.ts';
-import {
-  placeOf,
-  planChecks,
-  type ScriptDraft,
-  type ServerSurroundings,
-  serverDraft,
-} from './real-server.ts';
+import { placeOf, planChecks, type ServerSurroundings, serverDraft } from './real-server.ts';
 import type { TlsFiles } from './tls-files.ts';
 import type { TrackFile } from './track-files.ts';
 import type { Values } from './values.ts';
@@ -77,9 +71,10 @@ export function servicesOf(input: ServicesInput, values: Values): ServiceDraft[]
       omega: server.omega,
       notify: common.notify,
       sorryServer: sorryServerOf(server, place, values),
-      servers: server.realServers.map((real, index) =>
-        serverDraft(real, plans[index]!, place, surroundings),
-      ),
+      servers: server.realServers.map((real, index) => ({
+        ...serverDraft(real, plans[index]!, place, surroundings),
+        ...common.own[index],
+      })),
       group: group === undefined ? undefined : `${group} ${statement.origin.line}`,
     };
   });
@@ -94,6 +89,8 @@ interface CommonParts {
   readonly hysteresis: number;
   readonly inhibitOnFailure: boolean;
   readonly notify: ServiceDraft['notify'];
+  /** Of each real server, where they differ. */
+  readonly own: readonly OwnSettings[];
 }
 
 function commonParts(
@@ -117,14 +114,20 @@ function commonParts(
     values.lost(statement, message);
     persistence = DEFAULT_PERSISTENCE_S;
   }
+  const { common, own } = serverSettings(server);
   return {
     protocol,
     flags: schedulerFlagsOf(server, values),
     persistence,
     onePacket: server.onePacket !== undefined,
     ...quorumOf(server, values),
-    inhibitOnFailure: inhibitOf(server, values),
-    notify: notifyOf(server, values),
+    inhibitOnFailure: common.inhibitOnFailure ?? false,
+    notify: given({
+      ...common.notify,
+      quorumUp: server.quorumUp?.command,
+      quorumDown: server.quorumDown?.command,
+    }),
+    own,
   };
 }
 
@@ -163,54 +166,49 @@ function quorumOf(server: VirtualServer, values: Values): { quorum: number; hyst
   return { quorum, hysteresis };
 }
 
-/** In WVS all servers of a service are inhibited, or none of them. */
-function inhibitOf(server: VirtualServer, values: Values): boolean {
-  const wishes = server.realServers.map((real) => real.inhibitOnFailure ?? server.inhibitOnFailure);
-  const isInhibited = wishes.every((wish) => wish);
-  if (isInhibited || !wishes.includes(true)) return isInhibited;
-  for (const [index, real] of server.realServers.entries()) {
-    if (!wishes[index]) continue;
-    const message = 'inhibit_on_failure is left out: in WVS it is for all servers of a service';
-    values.lost(real.statement, message);
-  }
-  return false;
-}
-
-/** Commands about servers belong to services in WVS, so that all servers have to have the same. */
-function notifyOf(server: VirtualServer, values: Values): ServiceDraft['notify'] {
-  const { realServers, quorumUp, quorumDown } = server;
-  const commands = {
-    serverUp: commonCommand(
-      realServers.map(({ notifyUp }) => notifyUp),
-      values,
-    ),
-    serverDown: commonCommand(
-      realServers.map(({ notifyDown }) => notifyDown),
-      values,
-    ),
-    quorumUp: quorumUp?.command,
-    quorumDown: quorumDown?.command,
+/** What real servers say for themselves: once for the service if all say the same. */
+function serverSettings(server: VirtualServer): {
+  readonly common: OwnSettings;
+  readonly own: readonly OwnSettings[];
+} {
+  const { realServers, inhibitOnFailure } = server;
+  const isInhibited = realServers.map((real) => real.inhibitOnFailure ?? inhibitOnFailure);
+  const serverUp = realServers.map(({ notifyUp }) => notifyUp?.command);
+  const serverDown = realServers.map(({ notifyDown }) => notifyDown?.command);
+  const common = {
+    inhibitOnFailure: commonOf(isInhibited),
+    notify: given({ serverUp: commonOf(serverUp), serverDown: commonOf(serverDown) }),
   };
-  const given = Object.entries(commands).filter((entry): entry is [string, readonly string[]] => {
-    return entry[1] !== undefined;
-  });
-  return given.length === 0 ? undefined : Object.fromEntries(given);
+  const own = realServers.map((_, index) => ({
+    // Those who want it say so; the service does not.
+    inhibitOnFailure:
+      common.inhibitOnFailure === undefined && isInhibited[index] ? true : undefined,
+    notify: given({
+      serverUp: commonOf(serverUp) === undefined ? serverUp[index] : undefined,
+      serverDown: commonOf(serverDown) === undefined ? serverDown[index] : undefined,
+    }),
+  }));
+  return { common, own };
 }
 
-function commonCommand(
-  scripts: readonly (ScriptDraft | undefined)[],
-  values: Values,
-): readonly string[] | undefined {
-  const [first] = scripts;
-  const text = JSON.stringify(first?.command);
-  if (scripts.every((script) => JSON.stringify(script?.command) === text)) return first?.command;
-  for (const script of scripts) {
-    if (script === undefined) continue;
-    const { keyword } = script.statement;
-    const message = `${keyword} is left out: in WVS all servers of a service have the same`;
-    values.lost(script.statement, message);
-  }
-  return undefined;
+interface OwnSettings {
+  readonly inhibitOnFailure: boolean | undefined;
+  readonly notify: ServiceDraft['notify'];
+}
+
+/** The one value that all have. */
+function commonOf<Value>([first, ...others]: readonly Value[]): Value | undefined {
+  const text = JSON.stringify(first);
+  return others.every((other) => JSON.stringify(other) === text) ? first : undefined;
+}
+
+function given(
+  commands: Readonly<Record<string, readonly string[] | undefined>>,
+): ServiceDraft['notify'] {
+  const entries = Object.entries(commands).filter(
+    (entry): entry is [string, readonly string[]] => entry[1] !== undefined,
+  );
+  return entries.length === 0 ? undefined : Object.fromEntries(entries);
 }
 
 function persistenceOf(

@@ -174,6 +174,35 @@ test('the same check twice → one checker, and the status of a server with one 
   await manager.stop();
 });
 
+test('a server with commands and inhibition of its own → in place of those of the service', async () => {
+  const config = configWith(`
+    services:
+      - name: web
+        listen: 192.0.2.80:80/tcp
+        forwarding: nat
+        check: { type: tcp, ${TIMES}, fall: 1 }
+        notify: { serverUp: [up], serverDown: [down] }
+        servers:
+          - { address: '10.0.0.1:80', inhibitOnFailure: true, notify: { serverDown: [own] } }
+          - { address: '10.0.0.2:80' }
+  `);
+  const { bed, manager } = await running(config);
+  bed.sick.add('10.0.0.1').add('10.0.0.2');
+  await bed.clock.advance(1_000);
+  expect(bed.servers('web')).toBe('10.0.0.1:80=0');
+  bed.sick.clear();
+  await bed.clock.advance(2_000);
+  expect(bed.servers('web')).toBe('10.0.0.1:80=1 10.0.0.2:80=1');
+  const commands = bed.notifications.map(({ serverKey, command }) => `${serverKey} ${command[0]}`);
+  expect(commands.sort()).toEqual([
+    '10.0.0.1:80 own',
+    '10.0.0.1:80 up',
+    '10.0.0.2:80 down',
+    '10.0.0.2:80 up',
+  ]);
+  await manager.stop();
+});
+
 describe('reload', () => {
   test('a check comes beside a good one → the server stays up, the new one is unknown', async () => {
     const { bed, manager } = await running(web(undefined, `{ type: tcp, ${TIMES} }`));

@@ -397,13 +397,27 @@ describe('commands of servers', () => {
     expect(notesOf(result)).toEqual([]);
   });
 
-  test('not all the same: reported', () => {
-    const result = imported(text('notify_up /bin/other'));
-    expect(result.config.services[0]).toMatchObject({ notify: {}, inhibitOnFailure: false });
-    expect(notesOf(result)).toEqual([
-      '3: inhibit_on_failure is left out: in WVS it is for all servers of a service',
-      '4: notify_up is left out: in WVS all servers of a service have the same',
-      '8: notify_up is left out: in WVS all servers of a service have the same',
+  test('not all the same: each server has its own', () => {
+    const result = imported(text('notify_up /bin/other\nnotify_down /bin/down 2'));
+    expect(result.config.services[0]).toMatchObject({
+      notify: {},
+      inhibitOnFailure: false,
+      servers: [
+        { inhibitOnFailure: true, notify: { serverUp: ['/bin/up'] } },
+        { notify: { serverUp: ['/bin/other'], serverDown: ['/bin/down'] } },
+      ],
+    });
+    expect(yamlOf(result)).toContain('inhibitOnFailure: true, notify: { serverUp: [ /bin/up ] }');
+    expect(notesOf(result)).toEqual(['9: notify_down: WVS runs it as its own user, not as 2']);
+  });
+
+  test('one has what the others do not have', () => {
+    const result = imported(text('notify_down /bin/down'));
+    const { notify, servers } = result.config.services[0]!;
+    expect(notify).toEqual({});
+    expect(servers.map((server) => server.notify)).toEqual([
+      { serverUp: ['/bin/up'] },
+      { serverDown: ['/bin/down'] },
     ]);
   });
 });
