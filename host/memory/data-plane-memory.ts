@@ -135,6 +135,13 @@ export class DataPlaneMemory {
   readonly u32: Uint32Array;
   readonly i32: Int32Array;
   readonly u64: BigUint64Array;
+  // Out of the map once, as workers ask for them with every connection.
+  readonly #bank0: number;
+  readonly #bank1: number;
+  readonly #services: number;
+  readonly #destinations: number;
+  readonly #serviceStates: number;
+  readonly #destinationStates: number;
 
   private constructor(memory: WebAssembly.Memory, map: MemoryMap) {
     const { buffer } = memory;
@@ -145,6 +152,12 @@ export class DataPlaneMemory {
     this.u32 = new Uint32Array(buffer);
     this.i32 = new Int32Array(buffer);
     this.u64 = new BigUint64Array(buffer);
+    this.#bank0 = map.regions.bank0;
+    this.#bank1 = map.regions.bank1;
+    this.#services = map.bank.services;
+    this.#destinations = map.bank.destinations;
+    this.#serviceStates = map.regions.serviceState;
+    this.#destinationStates = map.regions.destinationState;
   }
 
   /**
@@ -248,7 +261,7 @@ export class DataPlaneMemory {
 
   /** Start of bank 0 or 1. */
   bank(which: number): number {
-    return (which & 1) === 0 ? this.map.regions.bank0 : this.map.regions.bank1;
+    return (which & 1) === 0 ? this.#bank0 : this.#bank1;
   }
 
   /** Generation that is published now; its lowest bit names the bank. */
@@ -268,22 +281,22 @@ export class DataPlaneMemory {
 
   /** Start of a service's record in a bank. */
   service(bank: number, id: number): number {
-    return bank + this.map.bank.services + id * SERVICE_SIZE;
+    return bank + this.#services + id * SERVICE_SIZE;
   }
 
   /** Start of a destination's record in a bank. */
   destination(bank: number, id: number): number {
-    return bank + this.map.bank.destinations + id * DESTINATION_SIZE;
+    return bank + this.#destinations + id * DESTINATION_SIZE;
   }
 
   /** Start of a service's running state. */
   serviceState(id: number): number {
-    return this.map.regions.serviceState + id * SERVICE_STATE_SIZE;
+    return this.#serviceStates + id * SERVICE_STATE_SIZE;
   }
 
   /** Start of a destination's running state. */
   destinationState(id: number): number {
-    return this.map.regions.destinationState + id * DESTINATION_STATE_SIZE;
+    return this.#destinationStates + id * DESTINATION_STATE_SIZE;
   }
 
   /** Start of a connection's hot half. */

@@ -48,6 +48,16 @@ export function serviceFlags(tables: SchedulerTables, service: number): number {
   return memory.u32[(memory.service(bank, service) + SERVICE_FLAGS) >>> 2];
 }
 
+/** Index of the first destination's record in the bank, that of id 0. */
+export function destinationWords({ memory, bank }: SchedulerTables): number {
+  return memory.destination(bank, 0) >>> 2;
+}
+
+/** Index of the first destination's running state, that of id 0. */
+export function destinationStateWords({ memory }: SchedulerTables): number {
+  return memory.destinationState(0) >>> 2;
+}
+
 /** Configured weight; 0 is quiesced. */
 export function weightOf(tables: SchedulerTables, destination: number): number {
   const { memory, bank } = tables;

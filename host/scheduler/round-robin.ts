@@ -5,7 +5,6 @@ import { SCHEDULE_NONE, SCHEDULER_RR } from '../../assembly/shared/codes.ts';
 import {
   SERVICE_STATE_CURSOR,
   SERVICE_STATE_CURSOR_POSITION,
-  SERVICE_STATE_LOCK,
 } from '../../assembly/shared/layout.ts';
 import type { DataPlaneMemory } from '../memory/data-plane-memory.ts';
 import {
@@ -16,42 +15,61 @@ import {
   weightOf,
 } from './destination-list.ts';
 import type { ListChange, ListOutcome, Scheduler, SchedulerTables } from './scheduler.ts';
-import { acquireLock, releaseLock } from './spin-lock.ts';
 
 export const roundRobin: Scheduler = { name: 'rr', code: SCHEDULER_RR, pick, change };
 
-function pick(tables: SchedulerTables, service: number): number {
-  const { memory, worker } = tables;
-  const state = memory.serviceState(service);
-  acquireLock(memory, state + SERVICE_STATE_LOCK, worker);
-  const chosen = advance(tables, service, state);
-  releaseLock(memory, state + SERVICE_STATE_LOCK, worker);
-  return chosen;
-}
+/** Words from the cursor to its position, which is only a hint: the cursor alone counts. */
+const CURSOR_TO_POSITION = (SERVICE_STATE_CURSOR_POSITION - SERVICE_STATE_CURSOR) >>> 2;
 
-/** Tries every destination once, the one after the cursor first and the cursor's own last. */
-function advance(tables: SchedulerTables, service: number, state: number): number {
+function pick(tables: SchedulerTables, service: number): number {
   const { u32 } = tables.memory;
+  const cursorAt = (tables.memory.serviceState(service) + SERVICE_STATE_CURSOR) >>> 2;
+  const positionAt = cursorAt + CURSOR_TO_POSITION;
   const start = listStart(tables, service);
   const count = listLength(tables, service);
-  let position = firstPosition(u32, start, count, state);
+  for (;;) {
+    const cursor = u32[cursorAt];
+    const position = nextPosition(tables, start, count, cursor, u32[positionAt]);
+    if (position < 0) return SCHEDULE_NONE;
+    const destination = u32[start + position];
+    // Whoever was chosen meanwhile has moved the cursor: what comes next is another one then.
+    if (Atomics.compareExchange(u32, cursorAt, cursor, destination) !== cursor) continue;
+    u32[positionAt] = position;
+    return destination;
+  }
+}
+
+/**
+ * Tries every destination once, the one after the cursor first and the cursor's own last.
+ * @param hint where the cursor stood when it was set
+ * @returns the position of the first that takes connections, or -1
+ */
+function nextPosition(
+  tables: SchedulerTables,
+  start: number,
+  count: number,
+  cursor: number,
+  hint: number,
+): number {
+  const { u32 } = tables.memory;
+  let position = firstPosition(u32, start, count, cursor, hint);
   for (let tried = 0; tried < count; tried++) {
     if (position >= count) position = 0;
     const destination = u32[start + position];
-    if (!isOverloaded(tables, destination) && weightOf(tables, destination) > 0) {
-      u32[(state + SERVICE_STATE_CURSOR) >>> 2] = destination;
-      u32[(state + SERVICE_STATE_CURSOR_POSITION) >>> 2] = position;
-      return destination;
-    }
+    if (!isOverloaded(tables, destination) && weightOf(tables, destination) > 0) return position;
     position++;
   }
-  return SCHEDULE_NONE;
+  return -1;
 }
 
-function firstPosition(u32: Uint32Array, start: number, count: number, state: number): number {
-  const cursor = u32[(state + SERVICE_STATE_CURSOR) >>> 2];
+function firstPosition(
+  u32: Uint32Array,
+  start: number,
+  count: number,
+  cursor: number,
+  hint: number,
+): number {
   if (cursor === 0) return 0;
-  const hint = u32[(state + SERVICE_STATE_CURSOR_POSITION) >>> 2];
   const position = positionInList(u32, start, count, cursor, hint);
   // A worker that had not adopted the newest list yet can leave the cursor on a destination that is
   // gone from it. What came after that destination has moved up into its place.
@@ -60,29 +78,17 @@ function firstPosition(u32: Uint32Array, start: number, count: number, state: nu
 
 function change(memory: DataPlaneMemory, listChange: ListChange): ListOutcome {
   const { kind, serviceId, destinations, changed, position } = listChange;
-  const state = memory.serviceState(serviceId);
-  acquireLock(memory, state + SERVICE_STATE_LOCK, 0);
+  const cursorAt = (memory.serviceState(serviceId) + SERVICE_STATE_CURSOR) >>> 2;
   if (kind === 'bind') {
-    moveCursor(memory, state, 0, 0);
-  } else if (
-    kind === 'delete' &&
-    changed !== undefined &&
-    memory.u32[(state + SERVICE_STATE_CURSOR) >>> 2] === changed.id
-  ) {
+    memory.u32[cursorAt + CURSOR_TO_POSITION] = 0;
+    Atomics.store(memory.u32, cursorAt, 0);
+  } else if (kind === 'delete' && changed !== undefined) {
     // The cursor goes to the predecessor, so that the successor is next; to the head without one.
     const predecessor = position > 0 ? destinations[position - 1].id : 0;
-    moveCursor(memory, state, predecessor, Math.max(position - 1, 0));
+    const found = Atomics.compareExchange(memory.u32, cursorAt, changed.id, predecessor);
+    if (found === changed.id) {
+      memory.u32[cursorAt + CURSOR_TO_POSITION] = Math.max(position - 1, 0);
+    }
   }
-  releaseLock(memory, state + SERVICE_STATE_LOCK, 0);
   return {};
-}
-
-function moveCursor(
-  memory: DataPlaneMemory,
-  state: number,
-  destination: number,
-  position: number,
-): void {
-  memory.u32[(state + SERVICE_STATE_CURSOR) >>> 2] = destination;
-  memory.u32[(state + SERVICE_STATE_CURSOR_POSITION) >>> 2] = position;
 }
