@@ -13,6 +13,7 @@ import {
   TCP_SYNACK,
   TCP_SYN_RECV,
   TCP_SYN_SENT,
+  TIMEOUT_FIRST_SECONDS,
 } from './shared/codes.ts';
 import {
   BANK_TIMEOUT_SCTP,
@@ -34,6 +35,7 @@ import {
   STATE_NO_OUTPUT,
   SYSCTL_SECURE_TCP,
 } from './shared/layout.ts';
+import { TICKS_PER_SECOND } from './shared/limits.ts';
 import { assureTemplate, restartTimer, shortenTimer } from './connection.ts';
 import { bank, destinationState, hot, now } from './instance.ts';
 import { transportLength } from './parse.ts';
@@ -248,6 +250,41 @@ function stepSctp(index: u32, packet: usize, direction: u32): u32 {
     }
     return load<u32>(bank + BANK_TIMEOUT_SCTP + (next << 2));
   }
+}
+
+/**
+ * The state that the packet which begins a connection leads to, as stepState() would find it.
+ * @returns the state, and STATE_INACTIVE unless its destination counts it as active
+ */
+export function firstState(packet: usize, hasAnswers: bool): u32 {
+  const protocol = <u32>load<u8>(packet, PACKET_PROTOCOL);
+  const direction = hasAnswers ? DIRECTION_IN : DIRECTION_IN_ONLY;
+  if (protocol == PROTOCOL_TCP) {
+    const state = nextTcpState(direction, tcpEvent(load<u8>(packet, PACKET_TCP_FLAGS)), 0);
+    return tcpIsActive(state) ? state : state | STATE_INACTIVE;
+  }
+  if (protocol != PROTOCOL_SCTP) return STATE_INACTIVE;
+  const event = sctpEvent(packet);
+  if (event == SCTP_CHUNK_NONE) return STATE_INACTIVE;
+  const state = <u32>load<u8>(sctpTable + (direction * SCTP_EVENTS + event) * SCTP_STATES);
+  return state == SCTP_ESTABLISHED ? state : state | STATE_INACTIVE;
+}
+
+/** The timeout, in ticks, of what firstState() has found. */
+export function firstTimeout(packet: usize, first: u32): u32 {
+  const protocol = <u32>load<u8>(packet, PACKET_PROTOCOL);
+  const state = first & STATE_MASK;
+  if (protocol == PROTOCOL_TCP) return load<u32>(bank + BANK_TIMEOUT_TCP + (state << 2));
+  if (protocol == PROTOCOL_UDP) return load<u32>(bank, BANK_TIMEOUT_UDP);
+  if (state) return load<u32>(bank + BANK_TIMEOUT_SCTP + (state << 2));
+  return TIMEOUT_FIRST_SECONDS * TICKS_PER_SECOND;
+}
+
+/** Whether what firstState() has found is an established connection. */
+export function isEstablished(packet: usize, first: u32): bool {
+  const protocol = <u32>load<u8>(packet, PACKET_PROTOCOL);
+  if (protocol == PROTOCOL_TCP) return (first & STATE_MASK) == TCP_ESTABLISHED;
+  return protocol == PROTOCOL_SCTP && (first & STATE_MASK) == SCTP_ESTABLISHED;
 }
 
 /** Notes a packet's effect on its connection's state, and the timeout that follows from it. */

@@ -27,7 +27,6 @@ import {
   CONNECTION_STATE,
   CONNECTION_VIRTUAL,
   CONNECTION_VIRTUAL_PORT,
-  CONTROL_CONNECTION_COUNT,
   CONTROL_EPOCH,
   CONTROL_FREE_FRESH,
   CONTROL_FREE_HEAD,
@@ -45,12 +44,14 @@ import {
   PACKET_SOURCE_PORT,
   STATE_FORWARD_MASK,
   STATE_FORWARD_SHIFT,
+  STATE_HASHED,
   STATE_NO_CLIENT_PORT,
   STATE_TEMPLATE,
   WIDE_CLIENT,
   WIDE_DESTINATION,
   WIDE_LOCAL,
   WIDE_VIRTUAL,
+  WORKER_CONNECTION_COUNT,
   WORKER_ONLINE,
   WORKER_RETIRED_HEAD,
   WORKER_SEEN_EPOCH,
@@ -290,6 +291,18 @@ function storeNext(node: u32, next: u32): void {
   else store<u32>(hot(node >> 1), next, CONNECTION_NEXT);
 }
 
+/**
+ * Makes a new entry visible that nobody else can have found yet: its state is changed by a plain
+ * store, while its chain is locked, so whoever ends it from then on waits until it is in the chain.
+ */
+export function insertNew(index: u32, hash: u32, state: u32): void {
+  const entry = hot(index);
+  const head = chainOf(hash);
+  store<u32>(entry, lockChain(head), CONNECTION_NEXT);
+  store<u32>(entry, state | STATE_HASHED, CONNECTION_STATE);
+  unlockChain(head, index << 1);
+}
+
 /** Puts a node at the head of its chain, where lookups find it before any older one. */
 export function insertNode(node: u32, hash: u32): void {
   const head = chainOf(hash);
@@ -365,6 +378,13 @@ function refillSpares(): void {
   store<u32>(worker, load<u32>(worker, WORKER_SPARE_COUNT) + taken, WORKER_SPARE_COUNT);
 }
 
+/** Each worker counts what it makes and what it ends; only the sum means anything. */
+// @ts-ignore: decorator
+@inline
+function changeCount(by: i32): void {
+  store<i32>(worker, load<i32>(worker, WORKER_CONNECTION_COUNT) + by, WORKER_CONNECTION_COUNT);
+}
+
 /** A free entry, or 0 when the table is full. */
 export function allocate(): u32 {
   if (!load<u32>(worker, WORKER_SPARE_HEAD)) refillSpares();
@@ -372,7 +392,7 @@ export function allocate(): u32 {
   if (!index) return 0;
   store<u32>(worker, load<u32>(cold(index), COLD_TIMER_NEXT), WORKER_SPARE_HEAD);
   store<u32>(worker, load<u32>(worker, WORKER_SPARE_COUNT) - 1, WORKER_SPARE_COUNT);
-  atomic.add<u32>(CONTROL_CONNECTION_COUNT, 1);
+  changeCount(1);
   return index;
 }
 
@@ -381,14 +401,14 @@ export function giveBack(index: u32): void {
   store<u32>(cold(index), load<u32>(worker, WORKER_SPARE_HEAD), COLD_TIMER_NEXT);
   store<u32>(worker, index, WORKER_SPARE_HEAD);
   store<u32>(worker, load<u32>(worker, WORKER_SPARE_COUNT) + 1, WORKER_SPARE_COUNT);
-  atomic.sub<u32>(CONTROL_CONNECTION_COUNT, 1);
+  changeCount(-1);
 }
 
 /** Retires an entry that was in a chain: it is free once every worker has passed a burst boundary. */
 export function retire(index: u32): void {
   store<u32>(cold(index), load<u32>(worker, WORKER_RETIRED_HEAD), COLD_TIMER_NEXT);
   store<u32>(worker, index, WORKER_RETIRED_HEAD);
-  atomic.sub<u32>(CONTROL_CONNECTION_COUNT, 1);
+  changeCount(-1);
 }
 
 /** Whether every worker that is awake has passed a burst boundary since `epoch`. */

@@ -81,6 +81,7 @@ import {
   clientHash,
   giveBack,
   insertIfAlone,
+  insertNew,
   insertNode,
   localHash,
   removeNode,
@@ -90,7 +91,7 @@ import { count, countMany } from './counters.ts';
 import { foldAddress } from './hash.ts';
 import { cold, destination, destinationState, hot, now, wide, worker } from './instance.ts';
 import { freeSide } from './side-record.ts';
-import { armTimer, endTimer, firingTick, levelOf, runWheel } from './timer-wheel.ts';
+import { armFirstTimer, armTimer, endTimer, firingTick, levelOf, runWheel } from './timer-wheel.ts';
 import { checksumFold64 } from './wire/checksum.ts';
 
 /** In COLD_CONTROLLED of an entry that has ended: it can control nobody any more. */
@@ -118,7 +119,7 @@ export function newConnection(
   const index = allocate();
   if (!index) return 0;
   const entry = hot(index);
-  memory.fill(entry, 0, 64);
+  for (let at: usize = 0; at < 64; at += 16) v128.store(entry + at, i64x2.splat(0));
   store<u8>(entry, <u8>family, CONNECTION_FAMILY);
   store<u8>(entry, <u8>protocol, CONNECTION_PROTOCOL);
   store<u16>(entry, <u16>clientPort, CONNECTION_CLIENT_PORT);
@@ -166,15 +167,30 @@ function checkLowerThreshold(config: usize, state: usize): void {
   }
 }
 
-/** Binds a new entry to a destination: its address, its method, and its place in the counts. */
+/** Whether a destination's answers pass here, by its forwarding method. */
+// @ts-ignore: decorator
+@inline
+export function answersPass(forwarding: u32): bool {
+  return forwarding == FORWARD_NAT || forwarding == FORWARD_FULL_NAT;
+}
+
+/** Binds a new entry to a destination, which counts it as inactive. */
 export function bindDestination(index: u32, id: u32, portBe: u32, flags: u32): void {
+  bindInState(index, id, portBe, flags | STATE_INACTIVE);
+}
+
+/**
+ * Binds a new entry to a destination: its address, its method, and its place in the counts.
+ * @param flags bits of its state word; without STATE_INACTIVE it is counted as active
+ */
+export function bindInState(index: u32, id: u32, portBe: u32, flags: u32): void {
   const entry = hot(index);
   const config = destination(id);
   const state = destinationState(id);
   const family = <u32>load<u8>(config, DESTINATION_FAMILY);
   const forwarding = <u32>load<u8>(config, DESTINATION_FORWARDING);
-  let word = flags | STATE_INACTIVE | (forwarding << STATE_FORWARD_SHIFT);
-  if (forwarding != FORWARD_NAT && forwarding != FORWARD_FULL_NAT) word |= STATE_NO_OUTPUT;
+  let word = flags | (forwarding << STATE_FORWARD_SHIFT);
+  if (!answersPass(forwarding)) word |= STATE_NO_OUTPUT;
   if (family != <u32>load<u8>(entry, CONNECTION_FAMILY)) word |= STATE_DESTINATION_OTHER;
   store<u32>(entry, word, CONNECTION_STATE);
   store<u32>(entry, id, CONNECTION_DESTINATION_ID);
@@ -185,7 +201,8 @@ export function bindDestination(index: u32, id: u32, portBe: u32, flags: u32): v
   }
   atomic.add<u32>(state + DESTINATION_STATE_REFERENCES, 1);
   if (flags & STATE_TEMPLATE) atomic.add<u32>(state + DESTINATION_STATE_PERSISTENT, 1);
-  else atomic.add<u32>(state + DESTINATION_STATE_INACTIVE, 1);
+  else if (flags & STATE_INACTIVE) atomic.add<u32>(state + DESTINATION_STATE_INACTIVE, 1);
+  else atomic.add<u32>(state + DESTINATION_STATE_ACTIVE, 1);
   checkUpperThreshold(config, state);
   computeDeltas(index);
 }
@@ -227,6 +244,25 @@ export function computeDeltas(index: u32): void {
   store<u16>(entry, <u16>checksumFold64(<u64>(~gained & 0xffff) + lost), CONNECTION_DELTA_OUT);
 }
 
+/**
+ * Sets a new connection's first timer and makes it visible to lookups; one-packet connections get
+ * neither. Unless it is in the chain of its local end already, no other worker can know it.
+ * @param hash of the client's end
+ */
+export function presentConnection(index: u32, hash: u32): void {
+  const entry = hot(index);
+  const state = load<u32>(entry, CONNECTION_STATE);
+  if (state & STATE_ONE_PACKET) return;
+  const fires = firingTick(now, load<u32>(entry, CONNECTION_TIMEOUT));
+  if (state & STATE_HASHED_LOCAL) {
+    armTimer(index, fires);
+    hashConnection(index);
+  } else {
+    armFirstTimer(index, fires);
+    insertNew(index, hash, state);
+  }
+}
+
 /** Makes an entry visible to lookups. One-packet connections never are. */
 export function hashConnection(index: u32): void {
   const entry = hot(index);
@@ -259,9 +295,28 @@ export function hashLocalEnd(index: u32, answer: usize): bool {
 export function unhashConnection(index: u32): bool {
   const at = hot(index) + CONNECTION_STATE;
   const state = atomic.and<u32>(at, ~(STATE_HASHED | STATE_HASHED_LOCAL));
+  takeOutOfChains(index, state);
+  return (state & STATE_HASHED) != 0;
+}
+
+/** Takes an entry out of the chains that its state says it was in, before the state said otherwise. */
+// @ts-ignore: decorator
+@inline
+function takeOutOfChains(index: u32, state: u32): void {
   if (state & STATE_HASHED) removeNode(index << 1, clientHash(index));
   if (state & STATE_HASHED_LOCAL) removeNode((index << 1) | 1, localHash(index));
-  return (state & STATE_HASHED) != 0;
+}
+
+/** Says that an entry has ended and is in no chain. @returns its state until then */
+// @ts-ignore: decorator
+@inline
+function markDead(index: u32): u32 {
+  const at = hot(index) + CONNECTION_STATE;
+  while (true) {
+    const state = atomic.load<u32>(at);
+    const after = (state | STATE_DEAD) & ~(STATE_HASHED | STATE_HASHED_LOCAL);
+    if (atomic.cmpxchg<u32>(at, state, after) == state) return state;
+  }
 }
 
 /** Lets the client's port of a connection be known (ip_vs_conn_fill_cport). */
@@ -327,6 +382,8 @@ export function assureTemplate(index: u32): void {
   if (state & STATE_TEMPLATE && !(state & TEMPLATE_ASSURED)) atomic.or<u32>(at, TEMPLATE_ASSURED);
 }
 
+// @ts-ignore: decorator
+@inline
 function unbindDestination(index: u32, state: u32): void {
   const id = load<u32>(hot(index), CONNECTION_DESTINATION_ID);
   if (!id) return;
@@ -346,9 +403,9 @@ function unbindDestination(index: u32, state: u32): void {
  */
 function destroy(index: u32, chain: bool): bool {
   if (atomic.cmpxchg<u32>(cold(index) + COLD_CONTROLLED, 0, CONTROL_ENDED) != 0) return false;
-  const state = atomic.or<u32>(hot(index) + CONNECTION_STATE, STATE_DEAD);
+  const state = markDead(index);
   endTimer(index);
-  unhashConnection(index);
+  takeOutOfChains(index, state);
   const controller = load<u32>(cold(index), COLD_CONTROLLER);
   if (controller) {
     store<u32>(cold(index), 0, COLD_CONTROLLER);

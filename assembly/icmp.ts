@@ -62,7 +62,7 @@ import {
   WORKER_SCRATCH,
 } from './shared/layout.ts';
 import { TICKS_PER_SECOND } from './shared/limits.ts';
-import { finishOnePacket, forwardingOf, restartTimer } from './connection.ts';
+import { finishOnePacket, forwardingOf } from './connection.ts';
 import { hashPacket, lookupIn, lookupOut } from './connection-table.ts';
 import { count, countIn, countOut } from './counters.ts';
 import { forwardIn, forwardRouted } from './forward.ts';
@@ -216,7 +216,6 @@ function relayOrSchedule(packet: usize, quoted: usize, message: usize, toLocal: 
   invert(quoted);
   hashPacket(quoted);
   let index = lookupIn(quoted);
-  let isNew = false;
   if (!index) {
     if (!load<u32>(bank, SYSCTL_SCHEDULE_ICMP)) {
       leave(packet, toLocal);
@@ -234,16 +233,14 @@ function relayOrSchedule(packet: usize, quoted: usize, message: usize, toLocal: 
       drop(packet, DROP_NO_DESTINATION);
       return;
     }
-    isNew = true;
   }
   if (load<u8>(packet, PACKET_FAMILY) == <u8>FAMILY_IPV4 && !checksumIsSound(packet, message)) {
     drop(packet, DROP_ICMP_CHECKSUM);
   } else {
     relayToServer(packet, message, index);
   }
-  if (!isNew) return;
+  // Such a one is in no chain: it is the one just made.
   if (load<u32>(hot(index), CONNECTION_STATE) & STATE_ONE_PACKET) finishOnePacket(index);
-  else restartTimer(index);
 }
 
 function checksumIsSound(packet: usize, message: usize): bool {

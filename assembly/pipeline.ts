@@ -93,7 +93,7 @@ import {
 } from './shared/codes.ts';
 import { BURST_MAX } from './shared/limits.ts';
 import { beginCapture, capturing, endCapture, resumeCapture } from './capture-tap.ts';
-import { expireNow, finishOnePacket, restartTimer } from './connection.ts';
+import { expireNow, finishOnePacket } from './connection.ts';
 import { DIRECTION_IN, DIRECTION_OUT, stepState, touch } from './connection-state.ts';
 import {
   chainOf,
@@ -480,18 +480,16 @@ function handleIn(packet: usize, index: u32): void {
     handleNew(packet);
     return;
   }
+  stepState(index, packet, DIRECTION_IN);
   proceedIn(packet, index);
   touch(index);
 }
 
-/** Counts, state, forward: the same for a new connection's packet and for any later one. */
-// @ts-ignore: decorator
-@inline
+/** Counts and forwards: the same for a new connection's packet and for any later one. */
 function proceedIn(packet: usize, index: u32): void {
   const entry = hot(index);
   store<u32>(packet, index, PACKET_CONNECTION);
   countIn(load<u32>(entry, CONNECTION_DESTINATION_ID), load<u32>(packet, PACKET_IP_LENGTH));
-  stepState(index, packet, DIRECTION_IN);
   forwardIn(packet, index);
   store<u32>(entry, load<u32>(entry, CONNECTION_IN_PACKETS) + 1, CONNECTION_IN_PACKETS);
 }
@@ -510,20 +508,16 @@ function handleNew(packet: usize): void {
   }
 }
 
-/** The first packet of a connection just made. */
+/** The first packet of a connection just made, whose state it has set already. */
 function finishNew(packet: usize, index: u32): void {
   proceedIn(packet, index);
-  const entry = hot(index);
-  if (load<u32>(entry, CONNECTION_STATE) & STATE_ONE_PACKET) {
-    const template = load<u32>(cold(index), COLD_CONTROLLER);
-    if (template) {
-      const at = hot(template) + CONNECTION_IN_PACKETS;
-      store<u32>(at, load<u32>(at) + 1);
-    }
-    finishOnePacket(index);
-  } else {
-    restartTimer(index);
+  if (!(load<u32>(hot(index), CONNECTION_STATE) & STATE_ONE_PACKET)) return;
+  const template = load<u32>(cold(index), COLD_CONTROLLER);
+  if (template) {
+    const at = hot(template) + CONNECTION_IN_PACKETS;
+    store<u32>(at, load<u32>(at) + 1);
   }
+  finishOnePacket(index);
 }
 
 /** No destination for a new connection: bypass, the stack, or "port unreachable" (ip_vs_leave). */

@@ -64,17 +64,33 @@ export function localFlags(family: u32, address: usize): i32 {
   }
 }
 
-/** The record of one prefix, or 0. */
-function findPrefix(family: u32, address: usize, length: u32): usize {
-  let slot = mix(hashAddress(family, address), length) & (ROUTE_SLOTS - 1);
+/** The record of one IPv4 prefix, its address in network order, or 0. */
+// @ts-ignore: decorator
+@inline
+function findPrefix4(address: u32, length: u32): usize {
+  // As hashAddress() has it.
+  let slot = mix(mix(0, address), length) & (ROUTE_SLOTS - 1);
+  while (true) {
+    const at = routes + <usize>slot * ROUTE_SIZE;
+    // Family and prefix length stand side by side.
+    const kind = <u32>load<u16>(at, ROUTE_FAMILY);
+    if (kind == (FAMILY_IPV4 | (length << 8)) && load<u32>(at, ROUTE_ADDRESS) == address) return at;
+    if (!kind) return 0;
+    slot = (slot + 1) & (ROUTE_SLOTS - 1);
+  }
+}
+
+/** The record of one IPv6 prefix, or 0. */
+function findPrefix6(address: usize, length: u32): usize {
+  let slot = mix(hashAddress(FAMILY_IPV6, address), length) & (ROUTE_SLOTS - 1);
   while (true) {
     const at = routes + <usize>slot * ROUTE_SIZE;
     const found = <u32>load<u8>(at, ROUTE_FAMILY);
     if (found == 0) return 0;
     if (
-      found == family &&
+      found == FAMILY_IPV6 &&
       <u32>load<u8>(at, ROUTE_PREFIX) == length &&
-      sameAddress(family, at + ROUTE_ADDRESS, address)
+      sameAddress(FAMILY_IPV6, at + ROUTE_ADDRESS, address)
     ) {
       return at;
     }
@@ -95,13 +111,11 @@ export function maskAddress6(to: usize, from: usize, length: u32): void {
 function findRoute4(address: usize): usize {
   let lengths = load<u64>(bank, BANK_PREFIXES_IPV4);
   const host = bswap<u32>(load<u32>(address));
-  const masked = worker + MASKED;
   while (lengths) {
     const length = 63 - <u32>clz<u64>(lengths);
     lengths ^= (<u64>1) << length;
     const mask = <u32>(0xffffffff00000000 >> (<u64>length));
-    store<u32>(masked, bswap<u32>(host & mask));
-    const at = findPrefix(FAMILY_IPV4, masked, length);
+    const at = findPrefix4(bswap<u32>(host & mask), length);
     if (at) return at;
   }
   return 0;
@@ -116,7 +130,7 @@ function findRoute6(address: usize): usize {
       lengths ^= 1 << bit;
       const length = (<u32>word << 5) + bit;
       maskAddress6(masked, address, length);
-      const at = findPrefix(FAMILY_IPV6, masked, length);
+      const at = findPrefix6(masked, length);
       if (at) return at;
     }
   }

@@ -21,6 +21,7 @@ import {
   CONNECTION_VIRTUAL_PORT,
   CONTROL_DROP_COUNTER,
   CONTROL_DROP_RATE,
+  DESTINATION_FORWARDING,
   DESTINATION_PORT,
   DESTINATION_STATE_FLAGS,
   DESTINATION_WEIGHT,
@@ -41,6 +42,8 @@ import {
   SERVICE_PERSISTENCE_TICKS,
   SERVICE_PORT,
   STATE_FORWARD_SHIFT,
+  STATE_INACTIVE,
+  STATE_MASK,
   STATE_ONE_PACKET,
   STATE_TEMPLATE,
   SYSCTL_EXPIRE_QUIESCENT_TEMPLATE,
@@ -58,15 +61,19 @@ import {
 } from './shared/counters.ts';
 import {
   addControl,
+  answersPass,
+  assureTemplate,
   bindDestination,
-  forwardingOf,
+  bindInState,
   hashConnection,
   newConnection,
+  presentConnection,
   restartTimer,
   setMark,
   unhashConnection,
 } from './connection.ts';
-import { lookupTemplate } from './connection-table.ts';
+import { firstState, firstTimeout, isEstablished } from './connection-state.ts';
+import { hashSource, lookupTemplate } from './connection-table.ts';
 import { countConnection } from './counters.ts';
 import { bindFtp } from './ftp.ts';
 import { bindLocalEnd } from './forward/full-nat.ts';
@@ -81,13 +88,19 @@ import { findSipTemplate, parseCallId, rememberCallId } from './sip.ts';
 @external("host", "schedule")
 declare function schedule(serviceId: u32, packet: u32): u32;
 
+/** Whether a record is of a packet that an ICMP error quotes. */
+// @ts-ignore: decorator
+@inline
+function isQuoted(packet: usize): bool {
+  return (load<u16>(packet, PACKET_FLAGS) & <u16>PACKET_ICMP_ERROR) != 0;
+}
+
 /**
  * Asks the host for a destination. Schedulers look at the packet as it stands in the frame: what an
  * ICMP error quotes went the other way, and its record was turned round for the lookup.
  */
 function choose(serviceId: u32, packet: usize): u32 {
-  const quoted = (load<u16>(packet, PACKET_FLAGS) & <u16>PACKET_ICMP_ERROR) != 0;
-  if (!quoted) return schedule(serviceId, <u32>packet);
+  if (!isQuoted(packet)) return schedule(serviceId, <u32>packet);
   invert(packet);
   const chosen = schedule(serviceId, <u32>packet);
   invert(packet);
@@ -116,7 +129,7 @@ const MARK_AS_ADDRESS: u32 = WORKER_SCRATCH + 8192 - 112;
 function mayBegin(packet: usize): bool {
   const protocol = <u32>load<u8>(packet, PACKET_PROTOCOL);
   const kind = <u32>load<u8>(packet, PACKET_TCP_FLAGS);
-  const quoted = (load<u16>(packet, PACKET_FLAGS) & <u16>PACKET_ICMP_ERROR) != 0;
+  const quoted = isQuoted(packet);
   if (protocol == PROTOCOL_UDP) return true;
   if (protocol == PROTOCOL_TCP) {
     if (quoted) return true;
@@ -188,16 +201,22 @@ function makeConnection(
   );
   if (!index) return SCHEDULE_DROP | DROP_CONNECTION_TABLE_FULL;
   setMark(index, load<u32>(packet, PACKET_MARK));
-  bindDestination(index, destinationId, portBe, onePacketFlag(config, packet));
-  const forwarding = forwardingOf(load<u32>(hot(index), CONNECTION_STATE));
+  const forwarding = <u32>load<u8>(destination(destinationId), DESTINATION_FORWARDING);
+  // What an ICMP error quotes begins a connection, but has no part in its state.
+  const state = isQuoted(packet) ? STATE_INACTIVE : firstState(packet, answersPass(forwarding));
+  bindInState(index, destinationId, portBe, state | onePacketFlag(config, packet));
+  if (!isQuoted(packet)) store<u32>(hot(index), firstTimeout(packet, state), CONNECTION_TIMEOUT);
   if (forwarding == FORWARD_FULL_NAT && !bindLocalEnd(index, serviceId, destinationId)) {
     return SCHEDULE_DROP | DROP_LOCAL_POOL_EXHAUSTED;
   }
   if (forwarding == FORWARD_NAT && load<u16>(hot(index), CONNECTION_VIRTUAL_PORT) == <u16>FTP_PORT_BE) {
     bindFtp(index);
   }
-  if (template) addControl(index, template);
-  hashConnection(index);
+  if (template) {
+    addControl(index, template);
+    if (isEstablished(packet, state)) assureTemplate(index);
+  }
+  presentConnection(index, hashSource(packet));
   countConnection(serviceId, destinationId);
   return index;
 }
@@ -314,7 +333,9 @@ export function makeBypass(packet: usize): u32 {
   if (!index) return 0;
   setMark(index, load<u32>(packet, PACKET_MARK));
   const flags = (FORWARD_BYPASS << STATE_FORWARD_SHIFT) | onePacketFlag(config, packet);
-  store<u32>(hot(index), flags, CONNECTION_STATE);
-  hashConnection(index);
+  const state = firstState(packet, true) & STATE_MASK;
+  store<u32>(hot(index), flags | state, CONNECTION_STATE);
+  store<u32>(hot(index), firstTimeout(packet, state), CONNECTION_TIMEOUT);
+  presentConnection(index, hashSource(packet));
   return index;
 }

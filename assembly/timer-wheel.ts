@@ -128,9 +128,9 @@ export function cancelTimer(index: u32): void {
 export function endTimer(index: u32): void {
   const at = cold(index) + COLD_TIMER_SLOT;
   while (true) {
-    cancelTimer(index);
     const found = atomic.cmpxchg<u32>(at, 0, TIMER_ENDED);
     if (found == 0 || found == TIMER_ENDED) return;
+    cancelTimer(index);
   }
 }
 

@@ -76,8 +76,6 @@ export const CONTROL_FREE_HEAD: u32 = CONTROL + 268;
 export const CONTROL_FREE_LOCK: u32 = CONTROL + 272;
 /** Entries that were never used start here; the free list is asked first. */
 export const CONTROL_FREE_FRESH: u32 = CONTROL + 276;
-/** Connections and templates in the table now. */
-export const CONTROL_CONNECTION_COUNT: u32 = CONTROL + 280;
 /** Route generation: raised when routes change, so that connections look their next hops up again. */
 export const CONTROL_ROUTE_GENERATION: u32 = CONTROL + 284;
 /** Next hops that a worker wants and nobody has asked for yet: the host inserts and provokes them. */
@@ -494,6 +492,8 @@ export const WORKER_WHEEL_CLOCK: u32 = 104;
 export const WORKER_WHEEL_LEFT: u32 = 148;
 /** The tick up to which they are owed. */
 export const WORKER_WHEEL_OWED: u32 = 152;
+/** Connections and templates in the table: made by this worker less ended by it. All workers' sum counts. */
+export const WORKER_CONNECTION_COUNT: u32 = 156; // i32
 /** Packets of the last turn, for the poll loop. */
 export const WORKER_TURN_PACKETS: u32 = 108;
 /** Packets that wait for a neighbour now; when they were tried last, by tick and by generation. */

@@ -12,7 +12,7 @@ import {
   TCP_STATES,
   TUNNEL_IPIP,
 } from '../../assembly/shared/codes.ts';
-import { CONTROL_CONNECTION_COUNT, WORKER_WHEEL_CLOCK } from '../../assembly/shared/layout.ts';
+import { WORKER_WHEEL_CLOCK } from '../../assembly/shared/layout.ts';
 import { BURST_MAX } from '../../assembly/shared/limits.ts';
 import { Control } from '../../host/ipvs/control.ts';
 import type { DestinationOptions, ServiceKey, ServiceOptions } from '../../host/ipvs/types.ts';
@@ -176,7 +176,7 @@ export class Rig {
 
   /** Connections in the table. */
   get connectionCount(): number {
-    return this.memory.u32[CONTROL_CONNECTION_COUNT >>> 2];
+    return this.memory.connectionCount();
   }
 
   #setUpTables(): ServiceKey {

@@ -10,7 +10,6 @@ import {
   COUNTER_TRANSMITTED,
   DROP_FIRST,
 } from '../../assembly/shared/counters.ts';
-import { CONTROL_CONNECTION_COUNT } from '../../assembly/shared/layout.ts';
 import { formatEndpoint } from '../config/address.ts';
 import { destinationKey } from '../config/keys.ts';
 import type {
@@ -35,7 +34,7 @@ export function serviceText(key: ServiceKey): string {
 
 /** Connections in the table now. */
 export function usedConnections(memory: DataPlaneMemory): number {
-  return Atomics.load(memory.u32, CONTROL_CONNECTION_COUNT >>> 2);
+  return memory.connectionCount();
 }
 
 /** What a worker has done with packets since the start. */

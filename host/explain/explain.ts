@@ -6,7 +6,6 @@
 //   -> forwarding -> next hop -> MTU
 
 import type { SteeringTables } from 'af-xdp-socket';
-import { CONTROL_CONNECTION_COUNT } from '../../assembly/shared/layout.ts';
 import { formatEndpoint } from '../config/address.ts';
 import type { ExplainOutcome, ExplainRequest, ExplainResult, ExplainStep } from '../control/api.ts';
 import type { Control } from '../ipvs/control.ts';
@@ -142,6 +141,6 @@ export function serviceText(key: ServiceKey): string {
 
 /** Whether every entry of the connection table is in use. */
 export function isTableFull({ memory }: Inquiry): boolean {
-  const used = Atomics.load(memory.u32, CONTROL_CONNECTION_COUNT >>> 2);
+  const used = memory.connectionCount();
   return used >= memory.map.sizes.connections;
 }

@@ -70,6 +70,7 @@ import {
   SERVICE_STATE_SIZE,
   SIDE_SIZE,
   STATS_SIZE,
+  WORKER_CONNECTION_COUNT,
   WORKER_EXCEPTION_LINK,
   WORKER_FRAME_COUNT,
   WORKER_FRAMES,
@@ -277,6 +278,16 @@ export class DataPlaneMemory {
   /** Start of a worker's block. */
   worker(worker: number): number {
     return this.map.regions.workers + worker * WORKER_SIZE;
+  }
+
+  /** Connections and templates in the table now. */
+  connectionCount(): number {
+    let count = 0;
+    for (let worker = 0; worker < this.map.sizes.workers; worker++) {
+      count += Atomics.load(this.i32, (this.worker(worker) + WORKER_CONNECTION_COUNT) >>> 2);
+    }
+    // Workers count on while they are added up.
+    return Math.max(count, 0);
   }
 
   /** Start of a service's record in a bank. */

@@ -156,7 +156,7 @@ export function checkEntries(memory: DataPlaneMemory): TableCensus {
       live.push(index);
     }
   }
-  const count = u32[layout.CONTROL_CONNECTION_COUNT >>> 2];
+  const count = memory.connectionCount();
   check(count === live.length, `${live.length} connections are counted as ${count}`);
   return { live, retired, free };
 }
