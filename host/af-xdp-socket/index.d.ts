@@ -471,9 +471,9 @@ export interface SteeringTables {
 }
 
 export interface SteeringCapacity {
-  /** Entries each bank holds. Defaults: 16,384. */
+  /** Services of addresses that have more than four, in each bank. Default 16,384. */
   services?: number;
-  /** Default 262,144. */
+  /** Servers' ports of addresses that have more than four. Default 262,144. */
   realServers?: number;
   /** Different addresses, in all of the tables but marks. Default 131,072. */
   addresses?: number;

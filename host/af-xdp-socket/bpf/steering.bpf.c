@@ -36,7 +36,7 @@ struct map_definition control SECTION("maps") = {BPF_MAP_TYPE_ARRAY, 4, sizeof(_
 struct map_definition counters SECTION("maps") = {
 	BPF_MAP_TYPE_PERCPU_ARRAY, 4, sizeof(__u64), OUTCOME_COUNT, 0};
 struct map_definition ports SECTION("maps") = {
-	BPF_MAP_TYPE_HASH, 4, sizeof(struct port_value), PORTS_MAX, 0};
+	BPF_MAP_TYPE_ARRAY, 4, sizeof(struct port_value), PORTS_MAX, 0};
 struct map_definition sockets SECTION("maps") = {
 	BPF_MAP_TYPE_XSKMAP, 4, 4, PORTS_MAX *QUEUES_MAX, 0};
 struct map_definition services SECTION("maps") = {
@@ -269,18 +269,38 @@ inline_always bool has_endpoint(void *map, const struct frame *frame, const stru
 	return bpf_map_lookup_elem(map, &key) != NULL;
 }
 
+/* The same for endpoints in an address's value. */
+inline_always bool is_listed(const struct endpoint *list, __u8 count, __u8 protocol, __be16 port)
+{
+#pragma clang loop unroll(full)
+	for (int i = 0; i < LISTED_ENDPOINTS_MAX; i++) {
+		if (i >= count)
+			return false;
+		bool any_port = list[i].port == 0 || list[i].port == port;
+		if (list[i].protocol == 0 || (list[i].protocol == protocol && any_port))
+			return true;
+	}
+	return false;
+}
+
 inline_always bool is_service(const struct frame *frame, const struct address_value *known,
 			      const struct address *address, __u8 protocol, __be16 port)
 {
-	return known != NULL && (known->service_protocols & protocol_bit(protocol)) &&
-	       has_endpoint(&services, frame, address, protocol, port);
+	if (known == NULL || !(known->service_protocols & protocol_bit(protocol)))
+		return false;
+	if (known->services_count == ENDPOINTS_IN_TABLE)
+		return has_endpoint(&services, frame, address, protocol, port);
+	return is_listed(known->services, known->services_count, protocol, port);
 }
 
 inline_always bool is_real_server(const struct frame *frame, const struct address_value *known,
 				  const struct address *address, __u8 protocol, __be16 port)
 {
-	return known != NULL && (known->server_protocols & protocol_bit(protocol)) &&
-	       has_endpoint(&real_servers, frame, address, protocol, port);
+	if (known == NULL || !(known->server_protocols & protocol_bit(protocol)))
+		return false;
+	if (known->servers_count == ENDPOINTS_IN_TABLE)
+		return has_endpoint(&real_servers, frame, address, protocol, port);
+	return is_listed(known->servers, known->servers_count, protocol, port);
 }
 
 inline_always bool is_full_nat(const struct address_value *known, __u8 protocol, __be16 port)
@@ -445,6 +465,19 @@ inline_always int count(enum outcome outcome, int verdict)
 	return verdict;
 }
 
+/* NULL when the interface is no port; otherwise `slot` is the port's number. */
+inline_always const struct port_value *find_port(__u32 interface, __u32 *slot)
+{
+#pragma clang loop unroll(disable)
+	for (__u32 i = 0; i < PORTS_MAX; i++) {
+		*slot = (interface + i) % PORTS_MAX;
+		const struct port_value *port = bpf_map_lookup_elem(&ports, slot);
+		if (port != NULL && port->interface == interface)
+			return port;
+	}
+	return NULL;
+}
+
 /* In promiscuous mode frames for others arrive here too; taking those would double them. */
 inline_always bool is_for_port(const struct port_value *port,
 			       const struct ethernet_header *ethernet)
@@ -460,14 +493,13 @@ inline_always bool is_for_port(const struct port_value *port,
 inline_always int steer(struct xdp_md *context, const struct ethernet_header *ethernet,
 			enum outcome outcome)
 {
-	__u32 interface = context->ingress_ifindex;
 	__u32 queue = context->rx_queue_index;
-	const struct port_value *port = bpf_map_lookup_elem(&ports, &interface);
+	__u32 slot;
+	const struct port_value *port = find_port(context->ingress_ifindex, &slot);
 	if (port == NULL || queue >= QUEUES_MAX)
 		return count(PASSED_NO_SOCKET, XDP_PASS);
 	if (!is_for_port(port, ethernet))
 		return count(PASSED_OTHER_HOST, XDP_PASS);
-	__u32 slot = port->slot;
 	if (bpf_redirect_map(&sockets, slot * QUEUES_MAX + queue, XDP_PASS) != XDP_REDIRECT)
 		return count(PASSED_NO_SOCKET, XDP_PASS);
 	return count(outcome, XDP_REDIRECT);

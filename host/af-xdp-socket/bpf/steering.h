@@ -16,6 +16,7 @@
 #define QUEUES_MAX 256
 #define MARK_RULES_MAX 8
 #define FULL_NAT_RANGES_MAX 4
+#define LISTED_ENDPOINTS_MAX 4
 #define EXTENSION_HEADERS_MAX 6
 
 /* --- the control word: one aligned 64-bit read and write, so a publish is one step --- */
@@ -45,7 +46,14 @@
 #define ADDRESS_FULL_NAT (1 << 1)
 #define ADDRESS_TUNNEL (1 << 2)
 
-/* Key of services and real_servers. Port 0: any port; protocol 0: any of the five. */
+/* Protocol and port of a service or a server. Port 0: any port; protocol 0: any of the five. */
+struct endpoint {
+	__be16 port;
+	__u8 protocol;
+	__u8 zero;
+};
+
+/* Key of services and real_servers, which hold what an address's value has no room for. */
 struct endpoint_key {
 	struct address address;
 	__be16 port;
@@ -66,14 +74,20 @@ struct port_range {
 	__u16 last;
 };
 
+/* An address has more services, or servers, than are listed: all of them are in the table. */
+#define ENDPOINTS_IN_TABLE 0xff
+
 /* What an address is to us; one lookup spares most packets all others. */
 struct address_value {
 	__u8 flags;             /* ADDRESS_* */
 	__u8 service_protocols; /* some virtual service at this address has these protocols */
 	__u8 server_protocols;  /* some real server at this address answers with these */
 	__u8 range_count;
-	__be16 gue_port; /* ADDRESS_TUNNEL: UDP port of the tunnel, 0 when it is no UDP tunnel */
-	__u16 zero;
+	__be16 gue_port;     /* ADDRESS_TUNNEL: UDP port of the tunnel, 0 when it is no UDP tunnel */
+	__u8 services_count; /* of the list, or ENDPOINTS_IN_TABLE */
+	__u8 servers_count;
+	struct endpoint services[LISTED_ENDPOINTS_MAX];
+	struct endpoint servers[LISTED_ENDPOINTS_MAX];
 	struct port_range ranges[FULL_NAT_RANGES_MAX]; /* ADDRESS_FULL_NAT */
 };
 
@@ -98,9 +112,12 @@ struct prefix_value {
 	struct mark_rule rules[MARK_RULES_MAX];
 };
 
-/* Value of ports, by interface index. */
+/*
+ * A port's place in the array of ports is its number. It is the first free one from its interface
+ * index, modulo PORTS_MAX, on, so that finding it is a read or two and no call into the kernel.
+ */
 struct port_value {
-	__u32 slot;
+	__u32 interface; /* index, never 0 */
 	__u8 mac[6];
 	__u8 checks_mac;
 	__u8 zero;
@@ -109,7 +126,8 @@ struct port_value {
 _Static_assert(sizeof(struct endpoint_key) == 20, "no padding");
 _Static_assert(sizeof(struct address_key) == 20, "no padding");
 _Static_assert(sizeof(struct prefix_key) == 24, "no padding");
-_Static_assert(sizeof(struct address_value) == 24, "no padding");
+_Static_assert(sizeof(struct endpoint) == 4, "no padding");
+_Static_assert(sizeof(struct address_value) == 56, "no padding");
 _Static_assert(sizeof(struct prefix_value) == 50, "no padding");
 _Static_assert(sizeof(struct port_value) == 12, "no padding");
 
@@ -144,7 +162,8 @@ enum outcome { OUTCOMES(OUTCOME_NUMBER) OUTCOME_COUNT };
 
 #define EXPORTED_CONSTANTS                                                             \
 	CONSTANT(PORTS_MAX), CONSTANT(QUEUES_MAX), CONSTANT(MARK_RULES_MAX),               \
-		CONSTANT(FULL_NAT_RANGES_MAX), CONSTANT(CONTROL_BANK), CONSTANT(CONTROL_ENABLED), \
+		CONSTANT(FULL_NAT_RANGES_MAX), CONSTANT(LISTED_ENDPOINTS_MAX),                 \
+		CONSTANT(ENDPOINTS_IN_TABLE), CONSTANT(CONTROL_BANK), CONSTANT(CONTROL_ENABLED), \
 		CONSTANT(CONTROL_HAS_MARKS), CONSTANT(KEY_BANK), CONSTANT(KEY_IPV6),           \
 		CONSTANT(PROTOCOL_BIT_TCP), CONSTANT(PROTOCOL_BIT_UDP),                        \
 		CONSTANT(PROTOCOL_BIT_SCTP), CONSTANT(PROTOCOL_BIT_AH),                        \
@@ -160,12 +179,17 @@ enum outcome { OUTCOMES(OUTCOME_NUMBER) OUTCOME_COUNT };
 		CONSTANT_OFFSET(address_value, server_protocols),                              \
 		CONSTANT_OFFSET(address_value, range_count),                                   \
 		CONSTANT_OFFSET(address_value, gue_port),                                      \
+		CONSTANT_OFFSET(address_value, services_count),                                \
+		CONSTANT_OFFSET(address_value, servers_count),                                 \
+		CONSTANT_OFFSET(address_value, services),                                      \
+		CONSTANT_OFFSET(address_value, servers),                                       \
 		CONSTANT_OFFSET(address_value, ranges),                                        \
 		CONSTANT_OFFSET(prefix_key, bank_and_family),                                  \
 		CONSTANT_OFFSET(prefix_key, address),                                          \
 		CONSTANT_OFFSET(prefix_value, rule_count),                                     \
 		CONSTANT_OFFSET(prefix_value, rules), CONSTANT_OFFSET(mark_rule, protocols),   \
-		CONSTANT_OFFSET(mark_rule, ports), CONSTANT_OFFSET(port_value, slot),          \
+		CONSTANT_OFFSET(mark_rule, ports), CONSTANT_OFFSET(port_value, interface),          \
 		CONSTANT_OFFSET(port_value, mac), CONSTANT_OFFSET(port_value, checks_mac),     \
 		{"mark_rule", sizeof(struct mark_rule)},                                       \
-		{"port_range", sizeof(struct port_range)}
+		{"port_range", sizeof(struct port_range)},                                     \
+		{"endpoint", sizeof(struct endpoint)}

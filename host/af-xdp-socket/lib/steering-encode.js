@@ -44,6 +44,7 @@ export const TABLE_NAMES = Object.keys(BANK_OFFSETS);
 
 const ADDRESS_SUFFIX_IPV4 = '\0\0\0\0';
 const ADDRESS_SUFFIX_IPV6 = String.fromCharCode(constants.KEY_IPV6, 0, 0, 0);
+const { ENDPOINTS_IN_TABLE, LISTED_ENDPOINTS_MAX } = constants;
 const PRESENT = '\0'.repeat(mapDefinitions.services.valueLength);
 
 function family(ipv6) {
@@ -53,6 +54,9 @@ function family(ipv6) {
 function requireProtocol(protocol, name) {
   return requireOneOf(protocol, name, PROTOCOLS);
 }
+
+// Port and protocol, which a listed endpoint has as well; the family follows them in a key.
+const ENDPOINT_BYTES = 3;
 
 // The last four bytes of an endpoint's key. There are few different ones.
 const endpointSuffixes = new Map();
@@ -111,6 +115,9 @@ function makeAddress(text, ipv6) {
     flags: 0,
     serviceProtocols: 0,
     serverProtocols: 0,
+    // Last bytes of the endpoints' keys; of one more than can be listed, when they are too many.
+    services: [],
+    servers: [],
     guePort: 0,
     ranges: null,
   };
@@ -157,12 +164,13 @@ class AddressBook {
     const table = new Map();
     const plain = new Map();
     for (const [key, entry] of this.#byBytes) {
-      const { flags, serviceProtocols, serverProtocols } = entry;
+      const { flags, serviceProtocols, serverProtocols, services, servers } = entry;
       if (entry.ranges !== null || entry.guePort !== 0) {
         table.set(key, encodeAddress(entry));
         continue;
       }
-      const kind = (flags << 16) | (serviceProtocols << 8) | serverProtocols;
+      const bits = String.fromCharCode(flags, serviceProtocols, serverProtocols);
+      const kind = `${bits}${listText(services)}/${listText(servers)}`;
       let value = plain.get(kind);
       if (value === undefined) {
         value = encodeAddress(entry);
@@ -174,12 +182,20 @@ class AddressBook {
   }
 }
 
+const isListed = (endpoints) => endpoints.length <= LISTED_ENDPOINTS_MAX;
+
+function listText(endpoints) {
+  return isListed(endpoints) ? endpoints.join('') : 'in the table';
+}
+
 function encodeAddress(entry) {
   const value = Buffer.alloc(mapDefinitions.addresses.valueLength);
   value[constants['address_value.flags']] = entry.flags;
   value[constants['address_value.service_protocols']] = entry.serviceProtocols;
   value[constants['address_value.server_protocols']] = entry.serverProtocols;
   value.writeUInt16BE(entry.guePort, constants['address_value.gue_port']);
+  writeEndpoints(value, 'services', entry.services);
+  writeEndpoints(value, 'servers', entry.servers);
   if (entry.ranges !== null) {
     value[constants['address_value.range_count']] = entry.ranges.length;
     for (const [index, range] of entry.ranges.entries()) {
@@ -190,22 +206,44 @@ function encodeAddress(entry) {
   return value.latin1Slice();
 }
 
+function writeEndpoints(value, field, endpoints) {
+  const count = isListed(endpoints) ? endpoints.length : ENDPOINTS_IN_TABLE;
+  value[constants[`address_value.${field}_count`]] = count;
+  if (!isListed(endpoints)) return;
+  for (const [index, suffix] of endpoints.entries()) {
+    const at = constants[`address_value.${field}`] + index * constants.endpoint;
+    value.latin1Write(suffix, at, ENDPOINT_BYTES);
+  }
+}
+
 // Host order, which is little-endian wherever the bytecode runs.
 function writeRange(value, at, [first, last]) {
   value.writeUInt16LE(first, at);
   value.writeUInt16LE(last, at + 2);
 }
 
-function encodeEndpoints(list, name, { book, field }) {
+/** Notes each endpoint at its address. @returns the table of those of addresses that have many */
+function encodeEndpoints(list, name, { book, protocols, endpoints }) {
   const table = new Map();
   for (const [index, endpoint] of requireList(list, name).entries()) {
     if (!isPlainEndpoint(endpoint)) requireEndpoint(endpoint, `${name}[${index}]`);
     const { protocol, port } = endpoint;
     const address = book.at(endpoint.address, () => `${name}[${index}].address`);
-    table.set(address.text + endpointSuffix(protocol, port, address.ipv6), PRESENT);
-    address[field] |= PROTOCOL_BITS[protocol];
+    address[protocols] |= PROTOCOL_BITS[protocol];
+    addEndpoint(table, address, address[endpoints], endpointSuffix(protocol, port, address.ipv6));
   }
   return table;
+}
+
+function addEndpoint(table, address, listed, suffix) {
+  if (!isListed(listed)) {
+    table.set(address.text + suffix, PRESENT);
+    return;
+  }
+  if (listed.includes(suffix)) return;
+  listed.push(suffix);
+  if (isListed(listed)) return;
+  for (const each of listed) table.set(address.text + each, PRESENT);
 }
 
 /** Sorts, and joins what touches. */
@@ -351,11 +389,13 @@ export function encodeTables(tables) {
   const book = new AddressBook();
   const services = encodeEndpoints(tables.services, 'services', {
     book,
-    field: 'serviceProtocols',
+    protocols: 'serviceProtocols',
+    endpoints: 'services',
   });
   const realServers = encodeEndpoints(tables.realServers, 'realServers', {
     book,
-    field: 'serverProtocols',
+    protocols: 'serverProtocols',
+    endpoints: 'servers',
   });
   addLocalAddresses(tables.localAddresses, book);
   addFullNat(tables.fullNat, book);

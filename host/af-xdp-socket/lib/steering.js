@@ -117,9 +117,9 @@ function uncertainImage(before, after) {
   );
 }
 
-function encodePort(slot, mac) {
+function encodePort(index, mac) {
   const value = new Uint8Array(mapValueLength('ports'));
-  new DataView(value.buffer).setUint32(constants['port_value.slot'], slot, true);
+  new DataView(value.buffer).setUint32(constants['port_value.interface'], index, true);
   if (mac !== null && mac !== MAC_UNSET) {
     const bytes = mac.split(':').map((part) => Number.parseInt(part, 16));
     value.set(bytes, constants['port_value.mac']);
@@ -127,6 +127,8 @@ function encodePort(slot, mac) {
   }
   return value;
 }
+
+const NO_PORT = encodePort(0, null);
 
 function mapValueLength(name) {
   return bytecode.maps.find((map) => map.name === name).valueLength;
@@ -179,9 +181,13 @@ export class Steering {
     throw systemError(-ERRNO_ENODEV, 'use', sentence);
   }
 
-  #freeSlot() {
+  // The first free one from where the program begins to look.
+  #freeSlot(index) {
     const taken = new Set([...this.#ports.values()].map(({ slot }) => slot));
-    for (let slot = 0; slot < STEERING_PORTS_MAX; slot++) if (!taken.has(slot)) return slot;
+    for (let step = 0; step < STEERING_PORTS_MAX; step++) {
+      const slot = (index + step) % STEERING_PORTS_MAX;
+      if (!taken.has(slot)) return slot;
+    }
     throw rangeError(`The steering program serves at most ${STEERING_PORTS_MAX} interfaces.`);
   }
 
@@ -193,15 +199,15 @@ export class Steering {
     }
     // An interface of this name that is gone, and was made anew, has another index.
     this.detach(name);
-    const slot = this.#freeSlot();
+    const slot = this.#freeSlot(index);
     const { ports } = this.#program.maps;
-    ports.update(word(index), encodePort(slot, mac));
+    ports.update(word(slot), encodePort(index, mac));
     try {
       const link = this.#program.attach(index, mode);
       this.#ports.set(index, { slot, name, link });
       return link;
     } catch (error) {
-      ports.delete(word(index));
+      ports.update(word(slot), NO_PORT);
       throw error;
     }
   }
@@ -210,14 +216,14 @@ export class Steering {
     const port = this.#findPort(interfaceNameOrIndex);
     if (port === null) return;
     port.link.close();
-    this.#program.maps.ports.delete(word(port.index));
+    this.#program.maps.ports.update(word(port.slot), NO_PORT);
     for (let queue = 0; queue < STEERING_QUEUES_MAX; queue++) this.#clear(port.slot, queue);
     this.#ports.delete(port.index);
   }
 
   refreshPort(interfaceNameOrIndex) {
     const { index, slot } = this.#port(interfaceNameOrIndex);
-    this.#program.maps.ports.update(word(index), encodePort(slot, interfaceInfo(index).mac));
+    this.#program.maps.ports.update(word(slot), encodePort(index, interfaceInfo(index).mac));
   }
 
   #socketKey(slot, queue) {

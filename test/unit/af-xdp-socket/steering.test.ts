@@ -62,7 +62,8 @@ describe('publishing', () => {
       `publish of 10,000 services x 10 servers: ${milliseconds.slice(0, 2).join(' and ')} ms for ` +
         `the two banks, ${milliseconds.slice(2).join(' and ')} ms for one change\n`,
     );
-    expect(written).toEqual([220_000, 220_000, 0, 0]);
+    // An address each, with its services or servers in the address's own entry.
+    expect(written).toEqual([110_000, 110_000, 0, 0]);
   });
 
   test('no frame is ever judged by a mixture of two configurations', async () => {
@@ -81,11 +82,13 @@ describe('publishing', () => {
             protocol: 'tcp' as const,
             port: 1,
           }));
-        // Both take 192.0.2.80:80, each by an entry the other does not have, among many others.
+        // Both take 192.0.2.80:80, each by an entry the other does not have, among many others. The
+        // first lists it at its address, the second has too many there for that.
         const service = { address: '192.0.2.80', protocol: 'tcp' as const };
+        const many = [80, 81, 82, 83, 84, 85].map((port) => ({ ...service, port }));
         const tables = [
           { services: [...filler(1), { ...service, port: 0 }] },
-          { services: [{ ...service, port: 80 }, ...filler(2)] },
+          { services: [...many, ...filler(2)] },
         ];
         steering.publish(tables[0]!);
         const state = new Int32Array(new SharedArrayBuffer(4));
@@ -157,7 +160,12 @@ describe('publishing', () => {
         });
         steering.publish({ services: [service(80)] });
         const errors = [
-          thrown(() => steering.publish({ services: [1, 2, 3, 4].map(service) })),
+          // Five at one address: these do not fit into the address's own entry.
+          thrown(() =>
+            steering.publish({
+              services: [1, 2, 3, 4, 5].map((port) => ({ ...service(1), port })),
+            }),
+          ),
           thrown(() => steering.publish({ marks: [mark(1), mark(2)] })),
           thrown(() =>
             steering.publish({ services: [service(1)], localAddresses: ['1.1.1.1', 'nonsense'] }),
@@ -176,7 +184,7 @@ describe('publishing', () => {
     expect(result.errors.map((error) => error?.name)).toEqual(
       Array.from({ length: 3 }, () => 'RangeError'),
     );
-    expect(result.errors[0]?.message).toMatch(/4 services are more than the 3/);
+    expect(result.errors[0]?.message).toMatch(/5 services are more than the 3/);
     expect(result.errors[1]?.message).toMatch(/2 marks are more than the 1/);
     expect(result.errors[2]?.message).toMatch(
       /localAddresses\[1\] must be an IPv4 or IPv6 address/,
@@ -234,6 +242,48 @@ describe('publishing', () => {
 });
 
 describe('ports', () => {
+  test('two interfaces whose indices fall on the same place: each has its own socket', async () => {
+    const result = await net.run(
+      async ({ xdp, Bench, until, ip }, hex) => {
+        ip('link', 'add', 'p0', 'index', '130', 'type', 'veth', 'peer', 'p1', 'index', '194');
+        for (const name of ['p0', 'p1']) ip('link', 'set', name, 'up');
+        const bench = new Bench();
+        const ends = ['p0', 'p1'].map((name) => bench.open(name));
+        const steering = xdp.Steering.load();
+        for (const [index, end] of ends.entries()) {
+          steering.attach(end.socket.interfaceIndex);
+          steering.setSocket(end.socket.interfaceIndex, 0, end.socket.fd);
+          end.fill(bench.addresses(32 * index, 32));
+        }
+        steering.publish({ services: [{ address: '192.0.2.80', protocol: 'tcp', port: 80 }] });
+        const counts = [0, 0];
+        const send = (from: number, frame: number) => {
+          const bytes = Uint8Array.from(Buffer.from(hex, 'hex'));
+          const mac = xdp.interfaceInfo(`p${1 - from}`).mac!;
+          bytes.set(Buffer.from(mac.replaceAll(':', ''), 'hex'));
+          ends[from]!.transmit([bench.write(frame * 2048, bytes)]);
+          xdp.wakeTransmit(ends[from]!.socket.fd);
+        };
+        const received = () => {
+          for (const [index, end] of ends.entries()) counts[index]! += end.receive().length;
+          return counts;
+        };
+        send(0, 100);
+        await until(() => received()[1] === 1);
+        send(1, 101);
+        await until(() => received()[0] === 1);
+        // The one that was found first leaves; the other stays where it is.
+        steering.detach('p0');
+        send(0, 102);
+        await until(() => received()[1] === 2);
+        steering.close();
+        return counts;
+      },
+      frameTo('192.0.2.80', 80),
+    );
+    expect(result).toEqual([1, 2]);
+  });
+
   test('one program steers several interfaces, each to its own socket', async () => {
     const result = await net.run(
       async ({ xdp, Bench, until, thrown }, hex) => {
