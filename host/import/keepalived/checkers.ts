@@ -188,7 +188,6 @@ function specificOf(
           nb_get_retry: timeHandlers(times, values).retry,
         }),
         unexpressed: {
-          http_protocol: 'WVS asks with the version of HTTP that it has',
           enable_sni: 'there is no TLS in HTTP_GET',
         },
         checks: () => {

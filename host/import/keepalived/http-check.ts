@@ -40,6 +40,7 @@ export class HttpCheck {
       virtualhost: (statement) => {
         this.#virtualhost = this.#values.text(statement) ?? this.#virtualhost;
       },
+      http_protocol: (statement) => this.#readProtocol(statement),
       // Each url is a check of its own, so that none waits for another anyway.
       fast_recovery: (statement) => {
         this.#values.flag(statement);
@@ -73,6 +74,16 @@ export class HttpCheck {
       sni: this.#hasSni ? host : undefined,
       ...(isTls && tls),
     };
+  }
+
+  #readProtocol(statement: Statement): void {
+    const version = this.#values.text(statement);
+    if (version === undefined || version === '1.1') return;
+    const isKnown = version === '1.0' || version.toUpperCase() === '1.0C';
+    const message = isKnown
+      ? 'http_protocol is left out: WVS asks with HTTP 1.1'
+      : `http_protocol: expected 1.0, 1.0C or 1.1, got "${version}"`;
+    this.#values.lost(statement, message);
   }
 
   #readSni(statement: Statement): void {

@@ -165,9 +165,10 @@ describe('HTTP', () => {
     ['url {\npath a\n}', '7: path is taken as /a: a path starts with "/"'],
     ['url {\npath /\nregex_stack 1 2\n}', '8: regex_stack is left out: WVS has no such limit'],
     [
-      'http_protocol 1.1\nurl {\npath /\n}',
-      '6: http_protocol is left out: WVS asks with the version of HTTP that it has',
+      'http_protocol 1.0C\nurl {\npath /\n}',
+      '6: http_protocol is left out: WVS asks with HTTP 1.1',
     ],
+    ['http_protocol 2\nurl {\npath /\n}', '6: http_protocol: expected 1.0, 1.0C or 1.1, got "2"'],
   ])('%j: %s', (statements, note) => {
     expect(checkOf(`HTTP_GET {\n${statements}\n}`).notes).toContain(note);
   });
@@ -181,6 +182,10 @@ describe('HTTP', () => {
       { type: 'http', path: '/b', status: [{ first: 404, last: 404 }], interval: 60_000 },
     ]);
     expect(notes).toEqual([]);
+  });
+
+  test('HTTP 1.1 is what WVS asks with', () => {
+    expect(checkOf('HTTP_GET {\nhttp_protocol 1.1\nurl {\npath /\n}\n}').notes).toEqual([]);
   });
 
   test('enable_sni may be off', () => {
