@@ -237,7 +237,9 @@ function smtpHandlers(draft: SmtpDraft, times: CheckTimes, context: CheckerConte
   const { values } = context;
   return {
     helo_name: (statement) => {
-      draft.helo = values.escaped(statement)?.[0] ?? draft.helo;
+      const [name] = values.escaped(statement) ?? [];
+      if (name === undefined) values.lost(statement, 'helo_name has no value');
+      else draft.helo = name;
     },
     // An older way to write connect_ip and its like, and to ask several servers for one.
     host: (statement) => {

@@ -16,14 +16,21 @@ export function readGlobal(statement: Statement, director: DirectorDraft, values
       lvs_timeouts: (child) => readTimeouts(child, director, values),
       // A director starts without services, and leaves none behind.
       lvs_flush: () => undefined,
-      lvs_flush_on_stop: () => undefined,
-      lvs_flush_onstop: () => undefined,
+      lvs_flush_on_stop: (child) => checkFlush(child, values),
+      lvs_flush_onstop: (child) => checkFlush(child, values),
       // This has had its effect when files were included.
       include_check: () => undefined,
     },
     unexpressed: Object.fromEntries(reasons),
     values,
   });
+}
+
+/** `lvs_flush_on_stop [VS]`. */
+function checkFlush(statement: Statement, values: Values): void {
+  const [what] = statement.args;
+  if (what === undefined || what === 'VS') return;
+  values.lost(statement, `${statement.keyword}: expected VS or nothing, got "${what}"`);
 }
 
 /** `lvs_timeouts [tcp SECS] [tcpfin SECS] [udp SECS]`. */

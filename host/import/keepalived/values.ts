@@ -73,6 +73,18 @@ export class Values {
     return undefined;
   }
 
+  /** For keywords that keepalived takes for on, whatever follows them. */
+  on(statement: Statement): true {
+    const rest = statement.args.join(' ');
+    if (rest !== '') {
+      this.lost(
+        statement,
+        `${statement.keyword} is on, as in keepalived, whatever follows: "${rest}"`,
+      );
+    }
+    return true;
+  }
+
   address(statement: Statement, text: string | undefined): ParsedAddress | undefined {
     const address = text === undefined ? undefined : parseAddress(text);
     if (address === undefined) {

@@ -85,6 +85,9 @@ export function readVirtualServer(statement: Statement, values: Values): Virtual
       ...persistenceHandlers(server, values),
       ...poolHandlers(server, values),
       ...timeHandlers(server.times, values),
+      alpha: (child) => {
+        server.times.alpha = values.on(child);
+      },
     },
     unexpressed: {
       ha_suspend: 'WVS probes servers whether or not it has the virtual address',
@@ -204,7 +207,7 @@ function poolHandlers(server: VirtualServer, values: Values): Handlers {
       server.hysteresis = values.number(statement, count) ?? server.hysteresis;
     },
     omega: (statement) => {
-      server.omega = values.flag(statement) ?? server.omega;
+      server.omega = values.on(statement);
     },
     quorum_up: (statement) => {
       server.quorumUp ??= scriptDraft(statement, values);
@@ -213,7 +216,7 @@ function poolHandlers(server: VirtualServer, values: Values): Handlers {
       server.quorumDown ??= scriptDraft(statement, values);
     },
     inhibit_on_failure: (statement) => {
-      server.inhibitOnFailure = values.flag(statement) ?? server.inhibitOnFailure;
+      server.inhibitOnFailure = values.on(statement);
     },
     virtualhost: (statement) => {
       server.virtualhost = values.text(statement) ?? server.virtualhost;
@@ -228,7 +231,7 @@ function poolHandlers(server: VirtualServer, values: Values): Handlers {
       server.sorryServer = { statement, target, port };
     },
     sorry_server_inhibit: (statement) => {
-      server.sorryInhibit = true;
+      server.sorryInhibit = values.on(statement);
       if (server.sorryServer !== undefined) return;
       values.lost(statement, 'sorry_server_inhibit is left out: it has no sorry_server before it');
       server.sorryInhibit = false;

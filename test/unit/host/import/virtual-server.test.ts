@@ -482,6 +482,17 @@ test.each([
     '4: lthreshold is left out: IPVS refuses one that is above uthreshold',
   ],
   [virtualServer('', 'bogus'), '5: unknown keyword "bogus" in real_server'],
+  [virtualServer('alpha off'), '3: alpha is on, as in keepalived, whatever follows: "off"'],
+  [virtualServer('omega off'), '3: omega is on, as in keepalived, whatever follows: "off"'],
+  [
+    virtualServer('inhibit_on_failure no'),
+    '3: inhibit_on_failure is on, as in keepalived, whatever follows: "no"',
+  ],
+  [virtualServer('', 'SMTP_CHECK {\nhelo_name\n}'), '6: helo_name has no value'],
+  [
+    `global_defs {\nlvs_flush_on_stop X\n}\n${virtualServer()}`,
+    '2: lvs_flush_on_stop: expected VS or nothing, got "X"',
+  ],
   [virtualServer('', 'alpha maybe'), '5: alpha: expected on or off, got "maybe"'],
 ])('%j: the one note %s', (text, note) => {
   expect(notesOf(imported(text))).toEqual([note]);
