@@ -141,6 +141,26 @@ function diffService(before: ServiceConfig, after: ServiceConfig): Change[] {
     changes.push({ kind: 'service-edited', fields: all, before, after });
   }
   if (before.servers === after.servers) return changes;
+  if (!hasSameKeys(before.servers, after.servers))
+    return [...changes, ...diffServers(before, after)];
+  for (let index = 0; index < after.servers.length; index++) {
+    addEdit(changes, after, [before.servers[index]!, after.servers[index]!]);
+  }
+  return changes;
+}
+
+/** Whether the same servers are listed in the same order, which is so for nearly every service. */
+function hasSameKeys(
+  before: readonly DestinationConfig[],
+  after: readonly DestinationConfig[],
+): boolean {
+  return (
+    before.length === after.length && after.every(({ key }, index) => key === before[index]!.key)
+  );
+}
+
+function diffServers(before: ServiceConfig, after: ServiceConfig): Change[] {
+  const changes: Change[] = [];
   const old = new Map(before.servers.map((server) => [server.key, server]));
   const kept = new Set(after.servers.map((server) => server.key));
   for (const destination of before.servers) {
@@ -149,20 +169,8 @@ function diffService(before: ServiceConfig, after: ServiceConfig): Change[] {
   }
   for (const destination of after.servers) {
     const earlier = old.get(destination.key);
-    if (earlier === undefined) {
-      changes.push({ kind: 'destination-added', service: after, destination });
-      continue;
-    }
-    if (earlier === destination) continue;
-    const edited = changedFields(earlier, destination, ['position']);
-    if (edited.length === 0) continue;
-    changes.push({
-      kind: 'destination-edited',
-      service: after,
-      fields: edited,
-      before: earlier,
-      after: destination,
-    });
+    if (earlier !== undefined) addEdit(changes, after, [earlier, destination]);
+    else changes.push({ kind: 'destination-added', service: after, destination });
   }
   const stayed = before.servers.filter(({ key }) => kept.has(key));
   const staying = after.servers.filter(({ key }) => old.has(key));
@@ -170,6 +178,17 @@ function diffService(before: ServiceConfig, after: ServiceConfig): Change[] {
     changes.push({ kind: 'destinations-moved', service: after });
   }
   return changes;
+}
+
+function addEdit(
+  changes: Change[],
+  service: ServiceConfig,
+  [before, after]: readonly [DestinationConfig, DestinationConfig],
+): void {
+  if (before === after) return;
+  const fields = changedFields(before, after, ['position']);
+  if (fields.length === 0) return;
+  changes.push({ kind: 'destination-edited', service, fields, before, after });
 }
 
 function changedSorryServer(

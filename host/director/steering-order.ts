@@ -4,6 +4,7 @@
 
 import { isDeepStrictEqual } from 'node:util';
 import type { SteeringTables } from 'af-xdp-socket';
+import { EndpointSet } from './endpoint-set.ts';
 
 /** Publishes what is steered, in the right order around the workers' tables. */
 export class SteeringOrder {
@@ -19,9 +20,11 @@ export class SteeringOrder {
   before(next: SteeringTables): void {
     const now = this.#published;
     if (now === undefined) return;
-    const realServers = joined(now.realServers, next.realServers, endpointWord);
-    const tunnels = joined(now.tunnels, next.tunnels, tunnelWord);
-    const fullNat = joined(now.fullNat, next.fullNat, (each) => JSON.stringify(each));
+    const servers = new EndpointSet(now.realServers);
+    const realServers = joined(now.realServers, next.realServers, (each) => servers.has(each));
+    const tunnels = joined(now.tunnels, next.tunnels, isAmong(now.tunnels, tunnelWord));
+    const pool = isAmong(now.fullNat, (each) => JSON.stringify(each));
+    const fullNat = joined(now.fullNat, next.fullNat, pool);
     const isNew = [realServers, tunnels, fullNat].some((list) => list.isLonger);
     if (!isNew) return;
     this.#put({
@@ -43,25 +46,24 @@ export class SteeringOrder {
   }
 }
 
-function endpointWord({
-  address,
-  protocol,
-  port,
-}: NonNullable<SteeringTables['realServers']>[number]): string {
-  return `${protocol} ${address} ${port}`;
-}
-
 function tunnelWord({ address, guePort }: NonNullable<SteeringTables['tunnels']>[number]): string {
   return `${address} ${guePort ?? ''}`;
+}
+
+function isAmong<Item>(
+  list: readonly Item[] = [],
+  wordOf: (item: Item) => string,
+): (item: Item) => boolean {
+  const words = new Set(list.map(wordOf));
+  return (item) => words.has(wordOf(item));
 }
 
 /** Both lists; the second's own come last. */
 function joined<Item>(
   first: readonly Item[] = [],
   second: readonly Item[] = [],
-  wordOf: (item: Item) => string,
+  isInFirst: (item: Item) => boolean,
 ): { readonly list: readonly Item[]; readonly isLonger: boolean } {
-  const known = new Set(first.map(wordOf));
-  const added = second.filter((item) => !known.has(wordOf(item)));
+  const added = second.filter((item) => !isInFirst(item));
   return { list: [...first, ...added], isLonger: added.length > 0 };
 }

@@ -14,6 +14,7 @@ import {
 import type { DestinationWay, ServiceWays } from '../ipvs/control.ts';
 import type { ServiceKey } from '../ipvs/types.ts';
 import type { LocalPool, MarkRule, PortRange, WorldAddress } from '../tables/world.ts';
+import { EndpointSet } from './endpoint-set.ts';
 
 /** What steering depends on. */
 export interface SteeringInput {
@@ -40,7 +41,7 @@ const FTP_DATA_PORTS: readonly (readonly [number, number])[] = [
 /** The tables for the steering program. */
 export function steeringTables(input: SteeringInput): SteeringTables {
   const services: SteeredEndpoint[] = [];
-  const realServers = new Map<string, SteeredEndpoint>();
+  const realServers = new EndpointSet();
   const tunnels = new Map<string, { address: string; guePort?: number }>();
   const marksInUse = new Set<string>();
   const ftpData: SteeredMark[] = [];
@@ -56,7 +57,7 @@ export function steeringTables(input: SteeringInput): SteeringTables {
       if (forwarding === FORWARD_TUNNEL) addTunnel(tunnels, destination);
       if (forwarding !== FORWARD_NAT && forwarding !== FORWARD_FULL_NAT) continue;
       for (const endpoint of realServerEndpoints(service, destination)) {
-        realServers.set(`${endpoint.protocol} ${endpoint.address} ${endpoint.port}`, endpoint);
+        realServers.add(endpoint);
       }
     }
   }
@@ -68,7 +69,7 @@ export function steeringTables(input: SteeringInput): SteeringTables {
         .flatMap(steeredMarks),
       ...ftpData,
     ],
-    realServers: [...realServers.values()],
+    realServers: realServers.toArray(),
     localAddresses: [...new Set(input.addresses.map(({ address }) => address))],
     fullNat: steeredPool(input.pool, usesFullNat),
     tunnels: [...tunnels.values()],

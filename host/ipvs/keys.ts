@@ -1,9 +1,10 @@
 // What the control interface is given, checked and brought into one spelling.
 
 import { PROTOCOL_SCTP, PROTOCOL_TCP, PROTOCOL_UDP } from '../../assembly/shared/codes.ts';
+import { addressBytes } from '../config/address.ts';
 import { formatAddress, formatMask, parseFamilyAddress } from '../tables/address-text.ts';
 import { wordAt } from '../tables/hash.ts';
-import type { LocalAddresses } from '../tables/local-addresses.ts';
+import { type LocalAddresses, sameBytes } from '../tables/local-addresses.ts';
 import type { World } from '../tables/world.ts';
 import {
   type DestinationKey,
@@ -122,17 +123,26 @@ function isUnicastIpv4(address: Uint8Array, world: World): boolean {
   const isMulticast = address[0] >= 224 && address[0] <= 239;
   const isLimitedBroadcast = address.every((byte) => byte === 255);
   if (address[0] === 0 || isMulticast || isLimitedBroadcast) return false;
-  return !world.addresses.some((own) => {
-    if (own.family !== 4 || own.prefixLength >= 31) return false;
-    const bytes = parseFamilyAddress(4, own.address);
-    return bytes !== undefined && isBroadcastOf(address, bytes, own.prefixLength);
-  });
+  return !broadcastsOf(world).some((broadcast) => sameBytes(address, 0, broadcast));
 }
 
-function isBroadcastOf(address: Uint8Array, own: Uint8Array, prefixLength: number): boolean {
-  return address.every((byte, index) => {
+/** A world's broadcast addresses: asked for with each new destination. */
+const broadcasts = new WeakMap<World, readonly Uint8Array[]>();
+
+function broadcastsOf(world: World): readonly Uint8Array[] {
+  const known = broadcasts.get(world);
+  if (known !== undefined) return known;
+  const found = world.addresses
+    .filter(({ family, prefixLength }) => family === 4 && prefixLength < 31)
+    .map(({ address, prefixLength }) => broadcastOf(addressBytes(address), prefixLength));
+  broadcasts.set(world, found);
+  return found;
+}
+
+function broadcastOf(own: Uint8Array, prefixLength: number): Uint8Array {
+  return own.map((byte, index) => {
     const bits = Math.min(8, Math.max(0, prefixLength - index * 8));
-    return byte === (own[index] | (0xff >>> bits));
+    return byte | (0xff >>> bits);
   });
 }
 
