@@ -66,6 +66,8 @@ const TOS_INTERNETWORK_CONTROL: u32 = 0xc0;
 const TOS_KEPT: u32 = 0x1e;
 
 /** The identification of the next packet that the director makes itself. */
+// @ts-ignore: decorator
+@inline
 export function nextIdentification(): u32 {
   const value = load<u32>(worker, WORKER_IDENTIFICATION) + 1;
   store<u32>(worker, value, WORKER_IDENTIFICATION);

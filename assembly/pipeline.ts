@@ -205,8 +205,8 @@ function runLink(linkAt: usize): u32 {
   // Of one packet alone no misses can overlap. Who captures sees what the steps note in the record.
   const isFast = packets > 1 && !(isHost || capturing) && fastPathServes();
   if (!isFast) touchFrames(ring, packets);
-  const found = isFast ? findConnections(ring, packets, port(portIndex)) : 0;
-  for (let i: u32 = 0; found < packets && i < packets; i++) {
+  const isDone = isFast && findConnections(ring, packets, port(portIndex));
+  for (let i: u32 = 0; !isDone && i < packets; i++) {
     if (isFast && isFound(i)) continue;
     const descriptor = receivedDescriptor(ring, i);
     parseAndTouch(
@@ -220,7 +220,7 @@ function runLink(linkAt: usize): u32 {
   store<u32>(linkAt, load<u32>(linkAt, LINK_FILL_OUTSTANDING) - packets, LINK_FILL_OUTSTANDING);
   countMany(COUNTER_RECEIVED, packets);
   if (isFast) {
-    if (found < packets) touchOthers(packets);
+    if (!isDone) touchOthers(packets);
     handleOthers(packets, portIndex);
     return packets;
   }

@@ -26,6 +26,7 @@ import {
   WORKER_FREE_FRAME_COUNT,
   WORKER_LINKS,
   WORKER_LINK_COUNT,
+  WORKER_PORT_LINKS,
   WORKER_WAKE_RECEIVE,
   WORKER_WAKE_TRANSMIT,
 } from './shared/layout.ts';
@@ -33,6 +34,9 @@ import { COUNTER_TRANSMITTED } from './shared/counters.ts';
 import { FRAME_SIZE } from './shared/limits.ts';
 import { countMany } from './counters.ts';
 import { frames, worker } from './instance.ts';
+
+/** In place of a link's number: there is none. */
+export const NO_LINK: u32 = 255;
 
 // @ts-ignore: decorator
 @inline
@@ -89,6 +93,21 @@ export function reserveTransmit(linkAt: usize, at: usize, length: u32, options: 
   store<u32>(descriptor, options, DESCRIPTOR_OPTIONS);
   store<u32>(ring, reserved + 1, RING_RESERVED);
   return true;
+}
+
+/** TX ring of a port's link, with as much room noted as there is; 0 when this worker has none. */
+export function transmitRing(portIndex: u32): usize {
+  const number = <u32>load<u8>(worker + WORKER_PORT_LINKS + portIndex);
+  if (number == NO_LINK) return 0;
+  const ring = link(number) + LINK_TRANSMIT;
+  if (!load<u32>(ring, RING_ROOM)) store<u32>(ring, ringFree(ring), RING_ROOM);
+  return ring;
+}
+
+/** Notes that so many descriptors more were written into a TX ring. */
+export function reserve(ring: usize, count: u32): void {
+  store<u32>(ring, load<u32>(ring, RING_ROOM) - count, RING_ROOM);
+  store<u32>(ring, load<u32>(ring, RING_RESERVED) + count, RING_RESERVED);
 }
 
 /** Submits what was reserved in this turn, on every link, and notes who must be woken. */

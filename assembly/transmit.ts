@@ -33,7 +33,7 @@ import { count } from './counters.ts';
 import { cutAndSend } from './fragment-output.ts';
 import { nextHop, port, worker } from './instance.ts';
 import { answerAsHost } from './local-host.ts';
-import { freeFrame, link, reserveTransmit } from './ring.ts';
+import { NO_LINK, freeFrame, link, reserveTransmit } from './ring.ts';
 import { HOP_LOCAL, HOP_MAX, HOP_UNRESOLVED, hopMtu, hopPort, provokeHop, reachable } from './route.ts';
 import {
   ETHERNET_SIZE,
@@ -43,8 +43,6 @@ import {
   setEthernetAddresses,
   setEthernetTypeBe,
 } from './wire/ethernet.ts';
-
-const NO_LINK: u32 = 255;
 
 /** Drops a packet for a reason, which is counted. Its frame is free again. */
 export function drop(packet: usize, reason: u32): void {

@@ -108,7 +108,10 @@ export function wayMtu(destinationId: u32, hop: u32): u32 {
   return <i32>(load<u32>(state, DESTINATION_STATE_PATH_MTU_EXPIRES) - now) > 0 ? learned : mtu;
 }
 
-/** ECN of the outer header: the inner one's, but congestion experienced stays inside (RFC 3168 9.1.1). */
+/**
+ * ECN of the outer header: the inner one's, but congestion experienced stays inside (RFC 3168
+ * 9.1.1).
+ */
 // @ts-ignore: decorator
 @inline
 function outerTypeOfService(inner: u32): u32 {
@@ -142,52 +145,91 @@ function buildShim(packet: usize, config: usize, at: usize, inner: u32, length: 
   return inner;
 }
 
-/** Where the outer source address for a destination stands: looked up once for each set of tables. */
+/**
+ * Where the outer source address for a destination stands, if it was looked up in these tables; or
+ * 0.
+ */
+// @ts-ignore: decorator
+@inline
+export function knownOuterSource(destinationId: u32): usize {
+  const known = load<u64>(destinationState(destinationId), DESTINATION_STATE_SOURCE);
+  return <u32>(known >> 32) == load<u32>(worker, WORKER_SEEN_GENERATION) ? <usize>(<u32>known) : 0;
+}
+
+/** The same, looked up once for each set of tables. */
 function outerSource(destinationId: u32, family: u32, target: usize, portIndex: u32): usize {
-  const at = destinationState(destinationId) + DESTINATION_STATE_SOURCE;
-  const known = load<u64>(at);
+  const known = knownOuterSource(destinationId);
+  if (known) return known;
   const generation = load<u32>(worker, WORKER_SEEN_GENERATION);
-  if (<u32>(known >> 32) == generation && <u32>known != 0) return <usize>(<u32>known);
   const found = sourceFor(family, target, portIndex);
+  const at = destinationState(destinationId) + DESTINATION_STATE_SOURCE;
   store<u64>(at, (<u64>generation << 32) | <u64>(<u32>found));
   return found;
 }
 
-/** Writes the outer IPv4 header of a packet whose own begins at `inner`. */
-export function buildOuter4(
+/**
+ * Writes an outer IPv4 header.
+ * @param typeOfService of the packet inside, as is its time to live; its fragment field by
+ * fragmentField4()
+ */
+// @ts-ignore: decorator
+@inline
+export function writeOuter4(
   at: usize,
-  index: u32,
-  portIndex: u32,
+  typeOfService: u32,
+  fragmentField: u32,
+  hops: u32,
   protocol: u32,
   total: u32,
-  inner: usize,
+  sourceBe: u32,
+  targetBe: u32,
 ): void {
-  const isIpv4 = load<u8>(inner) >> 4 == 4;
-  const typeOfService = isIpv4 ? ipv4TypeOfService(inner) : ipv6TrafficClass(inner);
-  let fragmentField: u32 = 0;
-  if (isIpv4 && load<u32>(bank, SYSCTL_PMTU_DISC)) {
-    fragmentField = ipv4FragmentFieldBe(inner) & IPV4_DONT_FRAGMENT_BE;
-  }
-  const target = destinationAddress(index);
-  const id = load<u32>(hot(index), CONNECTION_DESTINATION_ID);
-  const sourceBe = load<u32>(outerSource(id, FAMILY_IPV4, target, portIndex));
-  const targetBe = load<u32>(target);
   // The header's words as they are stored: the checksum is their sum, and no byte is read back.
-  const lengths = IPV4_PLAIN | (outerTypeOfService(typeOfService) << 8) | (<u32>swap16(total) << 16);
+  const service = outerTypeOfService(typeOfService);
+  const lengths = IPV4_PLAIN | (service << 8) | (<u32>swap16(total) << 16);
   const identification = (fragmentField ? 0 : nextIdentification()) | (fragmentField << 16);
-  const hops = isIpv4 ? ipv4TimeToLive(inner) : ipv6HopLimit(inner);
   const rest = hops | (protocol << 8);
   const sum =
     <u64>lengths + <u64>identification + <u64>rest + <u64>sourceBe + <u64>targetBe;
-  store<u32>(at, lengths);
-  store<u32>(at, identification, 4);
-  store<u32>(at, rest | ((~checksumFold64(sum) & 0xffff) << 16), 8);
+  store<u64>(at, <u64>lengths | (<u64>identification << 32));
+  store<u32>(at, rest | (~checksumFold64(sum) << 16), 8);
   setIpv4SourceBe(at, sourceBe);
   setIpv4DestinationBe(at, targetBe);
 }
 
-/** The same with an outer IPv6 header. */
-export function buildOuter6(
+/**
+ * The outer header's fragment field around IPv4, network order: "don't fragment" is the packet's
+ * own.
+ */
+// @ts-ignore: decorator
+@inline
+export function fragmentField4(inner: usize): u32 {
+  if (!load<u32>(bank, SYSCTL_PMTU_DISC)) return 0;
+  return ipv4FragmentFieldBe(inner) & IPV4_DONT_FRAGMENT_BE;
+}
+
+/** Writes an outer IPv6 header. */
+// @ts-ignore: decorator
+@inline
+export function writeOuter6(
+  at: usize,
+  trafficClass: u32,
+  hops: u32,
+  protocol: u32,
+  payload: u32,
+  source: usize,
+  target: usize,
+): void {
+  setIpv6VersionClassFlow(at, outerTypeOfService(trafficClass), 0);
+  setIpv6PayloadLength(at, payload);
+  setIpv6NextHeader(at, protocol);
+  setIpv6HopLimit(at, hops);
+  setIpv6Source(at, source);
+  setIpv6Destination(at, target);
+}
+
+/** Writes the outer IPv4 header of a packet whose own begins at `inner`. */
+function buildOuter4(
   at: usize,
   index: u32,
   portIndex: u32,
@@ -196,20 +238,46 @@ export function buildOuter6(
   inner: usize,
 ): void {
   const isIpv4 = load<u8>(inner) >> 4 == 4;
-  const trafficClass = isIpv4 ? ipv4TypeOfService(inner) : ipv6TrafficClass(inner);
-  setIpv6VersionClassFlow(at, outerTypeOfService(trafficClass), 0);
-  setIpv6PayloadLength(at, total - IPV6_SIZE);
-  setIpv6NextHeader(at, protocol);
-  setIpv6HopLimit(at, isIpv4 ? ipv4TimeToLive(inner) : ipv6HopLimit(inner));
   const target = destinationAddress(index);
   const id = load<u32>(hot(index), CONNECTION_DESTINATION_ID);
-  setIpv6Source(at, outerSource(id, FAMILY_IPV6, target, portIndex));
-  setIpv6Destination(at, target);
+  writeOuter4(
+    at,
+    isIpv4 ? ipv4TypeOfService(inner) : ipv6TrafficClass(inner),
+    isIpv4 ? fragmentField4(inner) : 0,
+    isIpv4 ? ipv4TimeToLive(inner) : ipv6HopLimit(inner),
+    protocol,
+    total,
+    load<u32>(outerSource(id, FAMILY_IPV4, target, portIndex)),
+    load<u32>(target),
+  );
+}
+
+/** The same with an outer IPv6 header. */
+function buildOuter6(
+  at: usize,
+  index: u32,
+  portIndex: u32,
+  protocol: u32,
+  total: u32,
+  inner: usize,
+): void {
+  const isIpv4 = load<u8>(inner) >> 4 == 4;
+  const target = destinationAddress(index);
+  const id = load<u32>(hot(index), CONNECTION_DESTINATION_ID);
+  writeOuter6(
+    at,
+    isIpv4 ? ipv4TypeOfService(inner) : ipv6TrafficClass(inner),
+    isIpv4 ? ipv4TimeToLive(inner) : ipv6HopLimit(inner),
+    protocol,
+    total - IPV6_SIZE,
+    outerSource(id, FAMILY_IPV6, target, portIndex),
+    target,
+  );
 }
 
 /**
  * Whether a packet of so many bytes goes through a destination's tunnel without anything to decide:
- * plain IP in IP over a way whose MTU is the port's.
+ * plain IP in IP, from a source that is known, over a way whose MTU is the port's.
  */
 // @ts-ignore: decorator
 @inline
@@ -219,7 +287,7 @@ export function isPlainTunnel(destinationId: u32, isIpv4: bool, length: u32, mtu
   const least = outer + (isIpv4 ? TUNNEL_MTU_MIN_IPV4 : TUNNEL_MTU_MIN_IPV6);
   const learned = load<u32>(destinationState(destinationId), DESTINATION_STATE_PATH_MTU);
   if (<u32>load<u8>(config, DESTINATION_TUNNEL_TYPE) != TUNNEL_IPIP || learned != 0) return false;
-  return mtu >= least && length + outer <= mtu;
+  return mtu >= least && length + outer <= mtu && knownOuterSource(destinationId) != 0;
 }
 
 /** GUE with a checksum: over the pseudo-header of the outer addresses, once these are written. */

@@ -6,7 +6,7 @@
 /** "WVS1", the first word of the control block. */
 export const MAGIC: u32 = 0x31535657;
 /** Raised whenever a record or region changes its shape: a warm restart needs the same number. */
-export const LAYOUT_VERSION: u32 = 1;
+export const LAYOUT_VERSION: u32 = 2;
 
 /** Below this lies the WASM module's own constant data. */
 export const CONTROL: u32 = 65536;
@@ -348,27 +348,30 @@ export const NEXT_HOP_FAILED: u32 = 3;
 /**
  * Connection, hot half (64 bytes, one cache line): all that the fast path reads, both directions.
  *
- *    0 client address   4 virtual address   8 destination address  12 local address      (be)
- *   16 client port     18 virtual port     20 destination port     22 local port         (be)
+ *    0 local address    4 destination address   8 client address   12 virtual address      (be)
+ *   16 local port      18 destination port     20 client port      22 virtual port         (be)
  *   24 state and flags 28 next in chain    32 next in chain (local) 36 last seen (tick)
  *   40 destination id  44 next hops        48 family, protocol, route generation
  *   52 checksum deltas 56 packets in       60 timeout (ticks)
  *
+ * The order of the ends is that in which packets have them: a request's addresses are the last two
+ * as one 64-bit word, its ports the last two as one of 32 bits; an answer's under NAT the middle two.
  * An IPv6 address is folded into its word by XOR here and stands whole in the wide record of the
  * same index; the folded words are a filter only.
  */
-export const CONNECTION_CLIENT: u32 = 0;
-export const CONNECTION_VIRTUAL: u32 = 4;
-export const CONNECTION_DESTINATION: u32 = 8;
-export const CONNECTION_LOCAL: u32 = 12;
-export const CONNECTION_CLIENT_PORT: u32 = 16;
-export const CONNECTION_VIRTUAL_PORT: u32 = 18;
-export const CONNECTION_DESTINATION_PORT: u32 = 20;
-export const CONNECTION_LOCAL_PORT: u32 = 22;
+export const CONNECTION_LOCAL: u32 = 0;
+export const CONNECTION_DESTINATION: u32 = 4;
+export const CONNECTION_CLIENT: u32 = 8;
+export const CONNECTION_VIRTUAL: u32 = 12;
+export const CONNECTION_LOCAL_PORT: u32 = 16;
+export const CONNECTION_DESTINATION_PORT: u32 = 18;
+export const CONNECTION_CLIENT_PORT: u32 = 20;
+export const CONNECTION_VIRTUAL_PORT: u32 = 22;
 export const CONNECTION_STATE: u32 = 24;
 export const CONNECTION_NEXT: u32 = 28;
 export const CONNECTION_NEXT_LOCAL: u32 = 32;
 export const CONNECTION_LAST_SEEN: u32 = 36;
+/** Less than 2^24: whoever wants the line to be fetched stores 0 into the uppermost byte. */
 export const CONNECTION_DESTINATION_ID: u32 = 40;
 export const CONNECTION_HOP_IN: u32 = 44; // u16
 export const CONNECTION_HOP_OUT: u32 = 46; // u16
@@ -641,11 +644,14 @@ export const PACKET_MORE_FRAGMENTS: u32 = 64;
 // ---------------------------------------------------------------------------------------------
 // Counters, per worker: the totals and drop reasons, then services, then destinations.
 
-/** One statistics record (64 bytes, u64 each): connections, packets and bytes. */
+/**
+ * One statistics record (64 bytes, u64 each): connections, then packets and bytes of each direction
+ * side by side, so that one vector addition counts a packet.
+ */
 export const STATS_CONNECTIONS: u32 = 0;
 export const STATS_IN_PACKETS: u32 = 8;
-export const STATS_OUT_PACKETS: u32 = 16;
-export const STATS_IN_BYTES: u32 = 24;
+export const STATS_IN_BYTES: u32 = 16;
+export const STATS_OUT_PACKETS: u32 = 24;
 export const STATS_OUT_BYTES: u32 = 32;
 export const STATS_SIZE: u32 = 64;
 /** A worker's counters: the list in counters.ts (u64 each, COUNTERS_MAX of them), the total stats,

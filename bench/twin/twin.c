@@ -20,7 +20,8 @@
 #define always_inline static inline __attribute__((always_inline))
 
 #define CHAIN_NODE 0x7fffffffu
-#define CHECKSUM_SOUND 0xffffu
+// A number is a multiple of 65535 when its product with this, modulo 2^64, is at most 2^64 / 65535.
+#define INVERSE_65535 0xfffefffefffeffffull
 #define ETHERNET_SIZE 14u
 #define IPV4_SIZE 20u
 #define TCP_SIZE 20u
@@ -102,8 +103,8 @@ struct turn {
 
 struct packet {
   uint8_t *start;
-  uint32_t source;
-  uint32_t destination;
+  // Source address in the low half, destination address in the high one.
+  uint64_t ends;
   // Source port in the low half, destination port in the high one, both in network order.
   uint32_t ports;
   // Where the search for the destination among the local addresses begins.
@@ -233,12 +234,11 @@ always_inline uint32_t hash_end(uint32_t seed, uint32_t address, uint32_t port, 
   return mix(mix(seed, address), port | protocol << 16);
 }
 
-// A 64-bit sum in 16 bits: 0 only for 0.
+// A 64-bit sum in 16 bits: 0 only for 0. Added to itself with the halves exchanged, a sum has the
+// result in its upper half.
 always_inline uint32_t fold(uint64_t sum) {
-  sum = (sum & 0xffffffff) + (sum >> 32);
-  sum = (sum & 0xffff) + (sum >> 16);
-  sum = (sum & 0xffff) + (sum >> 16);
-  return (uint32_t)((sum & 0xffff) + (sum >> 16));
+  uint32_t half = (uint32_t)((sum + (sum >> 32 | sum << 32)) >> 32);
+  return (half + (half >> 16 | half << 16)) >> 16;
 }
 
 always_inline bool header_is_sound(const uint8_t *network) {
@@ -246,7 +246,7 @@ always_inline bool header_is_sound(const uint8_t *network) {
   uint64_t second = load64(network + 8);
   uint64_t sum = (first & 0xffffffff) + (first >> 32) + (second & 0xffffffff) + (second >> 32) +
                  load32(network + 16);
-  return fold(sum) == CHECKSUM_SOUND;
+  return sum * INVERSE_65535 <= UINT64_MAX / 65535;
 }
 
 // RFC 1624 (3); the delta is 1..0xffff, so that zero keeps one form.
@@ -292,8 +292,7 @@ always_inline bool parse(struct packet *packet, uint8_t *at, uint32_t length) {
     return false;
   }
   packet->start = at;
-  packet->source = load32(network + 12);
-  packet->destination = load32(network + 16);
+  packet->ends = load64(network + 12);
   packet->ports = load32(transport);
   packet->ip_length = (uint16_t)ip_length;
   packet->kind = (uint16_t)(FAMILY_IPV4 | protocol << 8);
@@ -312,18 +311,18 @@ always_inline void parse_and_touch(const struct turn *turn, struct packet *packe
     packet->refused = true;
     return;
   }
-  packet->slot = mix(0, packet->destination) & (LOCAL_SLOTS - 1);
+  packet->slot = mix(0, (uint32_t)(packet->ends >> 32)) & (LOCAL_SLOTS - 1);
   __builtin_prefetch(turn->locals + (size_t)packet->slot * LOCAL_SIZE);
 }
 
 // Finds out which way a packet goes, and touches the bucket it is looked up in.
 always_inline void hash_and_touch(const struct turn *turn, struct packet *packet) {
-  int flags = local_flags(turn, packet->destination, packet->slot);
+  int flags = local_flags(turn, packet->ends >> 32, packet->slot);
   packet->outwards = flags < 0 || (flags & LOCAL_POOL);
   uint32_t protocol = packet->kind >> 8;
   uint32_t hash = packet->outwards
-                      ? hash_end(turn->hash_seed, packet->destination, packet->ports >> 16, protocol)
-                      : hash_end(turn->hash_seed, packet->source, packet->ports & 0xffff, protocol);
+                      ? hash_end(turn->hash_seed, packet->ends >> 32, packet->ports >> 16, protocol)
+                      : hash_end(turn->hash_seed, (uint32_t)packet->ends, packet->ports & 0xffff, protocol);
   packet->chain = hash & turn->chain_mask;
   __builtin_prefetch(turn->chains + ((size_t)packet->chain << 2));
 }
@@ -335,18 +334,15 @@ always_inline uint8_t *entry_at(const struct turn *turn, uint32_t node) {
 }
 
 always_inline bool matches_in(const struct packet *packet, const uint8_t *entry, uint32_t node) {
-  return load32(entry + CONNECTION_CLIENT) == packet->source &&
+  return load64(entry + CONNECTION_CLIENT) == packet->ends &&
          load32(entry + CONNECTION_CLIENT_PORT) == packet->ports &&
-         load32(entry + CONNECTION_VIRTUAL) == packet->destination &&
          load16(entry + CONNECTION_FAMILY) == packet->kind && !(node & 1) &&
          !(load32(entry + CONNECTION_STATE) & STATE_NO_CLIENT_PORT);
 }
 
 always_inline bool matches_out(const struct packet *packet, const uint8_t *entry, uint32_t node) {
-  return load32(entry + CONNECTION_CLIENT) == packet->destination &&
-         load16(entry + CONNECTION_CLIENT_PORT) == packet->ports >> 16 &&
-         load32(entry + CONNECTION_DESTINATION) == packet->source &&
-         load16(entry + CONNECTION_DESTINATION_PORT) == (packet->ports & 0xffff) &&
+  return load64(entry + CONNECTION_DESTINATION) == packet->ends &&
+         load32(entry + CONNECTION_DESTINATION_PORT) == packet->ports &&
          load16(entry + CONNECTION_FAMILY) == packet->kind && !(node & 1) &&
          (load32(entry + CONNECTION_STATE) & STATE_FORWARD_MASK) == FORWARD_NAT;
 }

@@ -212,7 +212,7 @@ function deriveCounts(sizes: MemorySizes): DerivedCounts {
     connectionRecords: sizes.connections + 1,
     serviceRecords,
     destinationRecords,
-    chains: powerOfTwoAtLeast(sizes.connections),
+    chains: powerOfTwoAtLeast(2 * sizes.connections),
     serviceIndexSlots: powerOfTwoAtLeast(2 * serviceRecords),
     // A list's capacity is a power of two: at most twice what it holds, so this always suffices.
     listEntries: 2 * (destinationRecords + serviceRecords),
@@ -292,7 +292,8 @@ function placer(start: number): (bytes: number, alignment: number) => number {
 const SIZE_RANGES: Readonly<Record<keyof MemorySizes, readonly [number, number]>> = {
   connections: [1, 2 ** 30],
   services: [1, 2 ** 24],
-  destinations: [1, 2 ** 24],
+  // The uppermost byte of an id is always 0: the data plane touches connections by storing it.
+  destinations: [1, 2 ** 24 - 1],
   workers: [1, WORKERS_MAX],
   framesPerWorker: [64, 2 ** 22],
   links: [1, LINKS_MAX],

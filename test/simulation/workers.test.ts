@@ -10,6 +10,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { SERVICE_PERSISTENT } from '../../assembly/shared/codes.ts';
 import {
+  CONNECTION_DESTINATION,
+  CONNECTION_LOCAL,
+  CONNECTION_LOCAL_PORT,
+  CONNECTION_PROTOCOL,
   CONTROL_REQUESTS,
   REQUEST_DROP_ENTRIES,
   REQUEST_EXPIRE_UNAVAILABLE,
@@ -180,10 +184,12 @@ describe.each(['release', 'debug'] as const)('%s', (on) => {
 function checkLocalEnds(memory: DataPlaneMemory, live: readonly number[]): boolean {
   const ends = new Set<string>();
   for (const index of live) {
-    const hot = memory.hot(index) >>> 2;
-    const [, , server, local, , ports] = memory.u32.subarray(hot, hot + 6);
-    if (local === 0) continue;
-    const end = [server, local, ports, memory.u8[memory.hot(index) + 49]].join();
+    const hot = memory.hot(index);
+    const word = (field: number) => memory.u32[(hot + field) >>> 2];
+    if (word(CONNECTION_LOCAL) === 0) continue;
+    // The ports of both ends stand in one word.
+    const fields = [CONNECTION_LOCAL, CONNECTION_DESTINATION, CONNECTION_LOCAL_PORT];
+    const end = [...fields.map(word), memory.u8[hot + CONNECTION_PROTOCOL]].join();
     if (ends.has(end)) return false;
     ends.add(end);
   }

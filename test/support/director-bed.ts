@@ -30,7 +30,7 @@ import { Control, type ControlChange } from '../../host/ipvs/control.ts';
 import type { DestinationOptions, ServiceKey, Timeouts } from '../../host/ipvs/types.ts';
 import { DataPlaneMemory, NO_LINK } from '../../host/memory/data-plane-memory.ts';
 import type { MemorySizes } from '../../host/memory/memory-map.ts';
-import { WasmWorker } from '../../host/replay/wasm-worker.ts';
+import { type ChoiceHook, WasmWorker } from '../../host/replay/wasm-worker.ts';
 import { schedulerByName } from '../../host/scheduler/registry.ts';
 import { PublishedTables } from '../../host/tables/publish.ts';
 import type {
@@ -99,6 +99,8 @@ export interface BedOptions {
   readonly startTick?: number;
   readonly hashSeed?: number;
   readonly onChange?: (change: ControlChange) => void;
+  /** Stands around every scheduler's choice, in the middle of a worker's turn. */
+  readonly chooseBy?: ChoiceHook;
 }
 
 /** A frame that left: by a port's name, or "host" for the director's own stack. */
@@ -305,7 +307,8 @@ export class DirectorBed {
     this.tables = new PublishedTables(memory, { wakeWorkers: adopt });
     const module = moduleOf(build);
     this.workers = Array.from({ length: workers }, (_, worker) => {
-      return new WasmWorker({ memory, module, worker, ports, tick: startTick });
+      const hook = options.chooseBy ? { chooseBy: options.chooseBy } : {};
+      return new WasmWorker({ memory, module, worker, ports, tick: startTick, ...hook });
     });
     if (!hasHost) {
       for (const { block } of this.workers) {

@@ -8,13 +8,13 @@ import {
 
 describe('planMemory', () => {
   it.each([
-    [1, 1],
-    [2, 2],
-    [3, 4],
-    [1_000_000, 1_048_576],
-    [1_048_576, 1_048_576],
-    [1_048_577, 2_097_152],
-  ])('%i connections: %i hash chains, 4 to 8 bytes a connection', (connections, chains) => {
+    [1, 2],
+    [2, 4],
+    [3, 8],
+    [1_000_000, 2_097_152],
+    [1_048_576, 2_097_152],
+    [1_048_577, 4_194_304],
+  ])('%i connections: %i hash chains, 8 to 16 bytes a connection', (connections, chains) => {
     expect(planMemory({ ...DEFAULT_SIZES, connections }).chains).toBe(chains);
   });
 
@@ -25,8 +25,8 @@ describe('planMemory', () => {
     expect(() => planMemory({ ...DEFAULT_SIZES, framesPerWorker: 2 ** 22 })).toThrow(
       /framesPerWorker 4194304 takes/,
     );
-    expect(() => planMemory({ ...DEFAULT_SIZES, workers: 32, destinations: 2 ** 24 })).toThrow(
-      /destinations 16777216 takes/,
+    expect(() => planMemory({ ...DEFAULT_SIZES, workers: 32, destinations: 2 ** 24 - 1 })).toThrow(
+      /destinations 16777215 takes/,
     );
   });
 

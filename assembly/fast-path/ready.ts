@@ -1,0 +1,202 @@
+// Whether a packet can be forwarded as it is, its connection staying as it is. All that
+// could have changed since the connections were found is looked at here.
+
+import {
+  DESTINATION_AVAILABLE,
+  FORWARD_DIRECT_ROUTE,
+  FORWARD_FULL_NAT,
+  FORWARD_NAT,
+  FORWARD_TUNNEL,
+  TCP_ESTABLISHED,
+} from '../shared/codes.ts';
+import {
+  BANK_TIMEOUT_TCP,
+  BANK_TIMEOUT_UDP,
+  CONNECTION_DESTINATION_ID,
+  CONNECTION_HOP_IN,
+  CONNECTION_ROUTE_GENERATION,
+  CONNECTION_STATE,
+  CONNECTION_TIMEOUT,
+  DESTINATION_STATE_FLAGS,
+  NEXT_HOP_REACHABLE,
+  PORT_MTU,
+  STATE_CONTROLLED,
+  STATE_DEAD,
+  STATE_DESTINATION_OTHER,
+  STATE_EXPIRING,
+  STATE_FORWARD_SHIFT,
+  STATE_FTP,
+  STATE_MASK,
+  STATE_NO_CLIENT_PORT,
+  STATE_NO_OUTPUT,
+  STATE_ONE_PACKET,
+  STATE_SEQUENCE,
+  STATE_TEMPLATE,
+  WIDE_CLIENT,
+  WIDE_DESTINATION,
+  WIDE_LOCAL,
+  WIDE_VIRTUAL,
+} from '../shared/layout.ts';
+import { isPlainTunnel } from '../forward/tunnel.ts';
+import {
+  bank,
+  destinationState,
+  hotBase,
+  nextHop,
+  port,
+  routeGeneration,
+  wideBase,
+  worker,
+} from '../instance.ts';
+import { CHAIN_LOCKED } from '../lock.ts';
+import { IPV6_SOURCE } from './frame.ts';
+import { differ16 } from './locate.ts';
+import {
+  CHAIN,
+  EXPECTATIONS,
+  FOUND,
+  FOUND_BY_LOCAL,
+  FRAME,
+  HEAD,
+  HOW,
+  HOW_IPV6,
+  HOW_METHOD,
+  HOW_OUTWARDS,
+  HOW_OUTWARDS_SHIFT,
+  KIND,
+  LENGTH,
+  NOTE_SIZE,
+  OUTWARDS,
+  WAY,
+  WHERE,
+  note,
+} from './note.ts';
+
+/** Connections that something is special about. */
+const SPECIAL: u32 =
+  STATE_TEMPLATE |
+  STATE_ONE_PACKET |
+  STATE_NO_CLIENT_PORT |
+  STATE_SEQUENCE |
+  STATE_DESTINATION_OTHER |
+  STATE_FTP |
+  STATE_EXPIRING |
+  STATE_DEAD;
+/** Methods by direction, a bit each. */
+const METHODS_TRANSLATING: u32 = (1 << FORWARD_NAT) | (1 << FORWARD_FULL_NAT);
+const METHODS_IN: u32 = METHODS_TRANSLATING | (1 << FORWARD_DIRECT_ROUTE) | (1 << FORWARD_TUNNEL);
+
+/**
+ * What is expected of a connection, 16 bytes for each direction and protocol: these bits of its
+ * state have this value, and this is its timeout.
+ */
+const EXPECTED_BITS: u32 = 0;
+const EXPECTED_STATE: u32 = 4;
+const EXPECTED_TIMEOUT: u32 = 8;
+/** UDP's expectation stands behind TCP's: bit 0 tells the protocols' numbers apart. */
+const IS_UDP: u32 = 16;
+
+function setExpectation(outwards: u32, isUdp: u32, bits: u32, state: u32, timeout: u32): void {
+  const at = worker + EXPECTATIONS + <usize>((outwards << 5) + (isUdp << 4));
+  store<u32>(at, SPECIAL | bits, EXPECTED_BITS);
+  store<u32>(at, state, EXPECTED_STATE);
+  store<u32>(at, timeout, EXPECTED_TIMEOUT);
+}
+
+/** Notes, for a burst, which connections take packets without changing. */
+export function setExpectations(): void {
+  const tcp = load<u32>(bank, BANK_TIMEOUT_TCP + (TCP_ESTABLISHED << 2));
+  const udp = load<u32>(bank, BANK_TIMEOUT_UDP);
+  setExpectation(0, 0, STATE_MASK, TCP_ESTABLISHED, tcp);
+  setExpectation(0, 1, 0, 0, udp);
+  // An answer clears "no output", and one of UDP assures the template.
+  setExpectation(1, 0, STATE_MASK | STATE_NO_OUTPUT, TCP_ESTABLISHED, tcp);
+  setExpectation(1, 1, STATE_NO_OUTPUT | STATE_CONTROLLED, 0, udp);
+}
+
+/** Not 0 when a connection, as it is now, would not stay so. */
+// @ts-ignore: decorator
+@inline
+function isUnexpected(entry: usize, state: u32, expected: usize): u32 {
+  const id = load<u32>(entry, CONNECTION_DESTINATION_ID);
+  const flags = load<u32>(destinationState(id), DESTINATION_STATE_FLAGS);
+  return (
+    ((state & load<u32>(expected, EXPECTED_BITS)) ^ load<u32>(expected, EXPECTED_STATE)) |
+    (load<u32>(entry, CONNECTION_TIMEOUT) ^ load<u32>(expected, EXPECTED_TIMEOUT)) |
+    ((flags & DESTINATION_AVAILABLE) ^ DESTINATION_AVAILABLE)
+  );
+}
+
+/**
+ * Whether a packet's IPv6 addresses are the connection's: folded ones of other addresses may be
+ * equal.
+ */
+// @ts-ignore: decorator
+@inline
+function isSameWide(entry: usize, frame: usize, outwards: u32, method: u32): bool {
+  const wide = wideBase + (entry - hotBase);
+  const source = frame + IPV6_SOURCE;
+  if (!outwards) {
+    return !(differ16(wide + WIDE_CLIENT, source) | differ16(wide + WIDE_VIRTUAL, source + 16));
+  }
+  const end: usize = method == FORWARD_FULL_NAT ? WIDE_LOCAL : WIDE_CLIENT;
+  return !(differ16(wide + WIDE_DESTINATION, source) | differ16(wide + end, source + 16));
+}
+
+/** What remains to be asked about everything but NAT over IPv4. */
+// @ts-ignore: decorator
+@inline
+function isUnusual(at: usize, entry: usize, how: u32, way: u64): bool {
+  const method = how & HOW_METHOD;
+  const outwards = load<u8>(at, OUTWARDS);
+  const methods = outwards ? METHODS_TRANSLATING : METHODS_IN;
+  if (!((methods >> method) & 1)) return true;
+  const isIpv6 = how & HOW_IPV6;
+  if (isIpv6 && !isSameWide(entry, load<u32>(at, FRAME), outwards, method)) return true;
+  // Full-nat's server knows the local end only: it does not answer to the client's.
+  if (method == FORWARD_FULL_NAT) return outwards != 0 && load<u8>(at, FOUND) != <u8>FOUND_BY_LOCAL;
+  if (method != FORWARD_TUNNEL) return false;
+  const id = load<u32>(entry, CONNECTION_DESTINATION_ID);
+  const mtu = load<u32>(port(<u32>(way >> 48) & 0xff), PORT_MTU);
+  return !isPlainTunnel(id, !isIpv6, <u32>load<u16>(at, LENGTH), mtu);
+}
+
+/**
+ * Notes of the packets from the n-th on how they are forwarded, up to the first that is not of this
+ * kind. That one must be handled before the next, whose connection it may change.
+ * @returns which one that is
+ */
+export function findReady(from: u32, packets: u32): u32 {
+  const generation = routeGeneration;
+  const expectations = worker + EXPECTATIONS;
+  const first = note(from);
+  const end = note(packets);
+  let at = first;
+  for (; at != end; at += NOTE_SIZE) {
+    if (!load<u8>(at, FOUND)) break;
+    if (from) {
+      // A connection that was made meanwhile stands in front of the one that was found.
+      if ((load<u32>(load<u32>(at, CHAIN)) & ~CHAIN_LOCKED) != load<u32>(at, HEAD)) break;
+    }
+    const entry: usize = load<u32>(at, WHERE);
+    const kind = <u32>load<u16>(at, KIND);
+    const outwards = <u32>load<u8>(at, OUTWARDS);
+    const state = load<u32>(entry, CONNECTION_STATE);
+    // The record of next hop 0 is never reachable.
+    const hop = <u32>load<u16>(entry + (outwards << 1), CONNECTION_HOP_IN);
+    const way = load<u64>(nextHop(hop));
+    const isLost =
+      (<u32>(way >> 56) ^ NEXT_HOP_REACHABLE) |
+      (<u32>load<u16>(entry, CONNECTION_ROUTE_GENERATION) ^ generation);
+    const expected = expectations + (outwards << 5) + ((kind >> 4) & IS_UDP);
+    if (isLost | isUnexpected(entry, state, expected)) break;
+    const how =
+      ((state >> STATE_FORWARD_SHIFT) & HOW_METHOD) |
+      (outwards << HOW_OUTWARDS_SHIFT) |
+      ((kind << 3) & HOW_IPV6);
+    if (how & ~HOW_OUTWARDS && isUnusual(at, entry, how, way)) break;
+    store<u16>(at, <u16>how, HOW);
+    store<u64>(at, way, WAY);
+  }
+  return from + <u32>(at - first) / NOTE_SIZE;
+}
