@@ -284,7 +284,8 @@ function readMiscCheck(statement: Statement, context: CheckerContext): readonly 
         command = readScript(child, values);
       },
       misc_timeout: (child) => {
-        timeout = values.time(child, { min: SECOND, max: Number.MAX_SAFE_INTEGER });
+        // 0 is keepalived's word for the default.
+        timeout = values.time(child, { min: 0, max: Number.MAX_SAFE_INTEGER }) || undefined;
       },
       misc_dynamic: () => {
         isDynamic = true;

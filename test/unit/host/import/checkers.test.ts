@@ -260,6 +260,13 @@ test('a command: its arguments, its timeout, a weight from its exit code', () =>
   expect(notes).toEqual(['9: user is left out: WVS runs commands as the user it runs as']);
 });
 
+test('a command without a timeout of its own has the delay_loop, which 0 stands for', () => {
+  const misc = 'MISC_CHECK {\nmisc_path /bin/x\nmisc_timeout 0\n}';
+  const { check, notes } = checkOf(misc, 'delay_loop 7');
+  expect(check).toMatchObject({ interval: 7_000, timeout: 7_000 });
+  expect(notes).toEqual([]);
+});
+
 describe('files', () => {
   const root = 'track_file load {\nfile /run/load\nweight 2\n}\n';
 
