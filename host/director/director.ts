@@ -42,7 +42,6 @@ import { ChangeLog, logPortChanges, NeighbourEvents } from './events.ts';
 import { Links } from './links.ts';
 import { chooseSizes, createMemory } from './memory.ts';
 import { nextHopTargets } from './next-hop-targets.ts';
-import { nextTurn } from './next-turn.ts';
 import { countWorkers, dealQueues, type LinkPlan, type Port, resolvePorts } from './ports.ts';
 import { checkPrivileges, dropPrivileges } from './privileges.ts';
 import { PortProbePaths } from './probe-paths.ts';
@@ -539,7 +538,6 @@ export class Director {
     try {
       return await act();
     } finally {
-      await nextTurn();
       this.#bringSteeringUpToDate();
     }
   }
