@@ -35,6 +35,7 @@ import {
   CONNECTION_STATE,
   CONNECTION_VIRTUAL,
   CONNECTION_VIRTUAL_PORT,
+  DESTINATION_SERVICE,
   DESTINATION_STATE_PATH_MTU,
   DESTINATION_STATE_PATH_MTU_EXPIRES,
   DESTINATION_TUNNEL_TYPE,
@@ -50,8 +51,10 @@ import {
   PACKET_NETWORK,
   PACKET_PROTOCOL,
   PACKET_REASON,
+  PACKET_SERVICE,
   PACKET_SOURCE,
   PACKET_SOURCE_PORT,
+  PACKET_TO_LOCAL,
   PACKET_TRANSPORT,
   STATE_ONE_PACKET,
   SYSCTL_SCHEDULE_ICMP,
@@ -248,10 +251,18 @@ function checksumIsSound(packet: usize, message: usize): bool {
   return icmpChecksumIsSound(message, transportLength(packet), isIpv4 ? 0 : pseudoHeaderSum(packet));
 }
 
+/** Notes whose error a packet is, for who captures a service's packets. */
+function noteService(packet: usize, index: u32): void {
+  const destinationId = load<u32>(hot(index), CONNECTION_DESTINATION_ID);
+  if (!destinationId) return;
+  store<u32>(packet, load<u32>(destination(destinationId), DESTINATION_SERVICE), PACKET_SERVICE);
+}
+
 /** An error from the client's side, towards the real server (ip_vs_icmp_xmit). */
 function relayToServer(packet: usize, message: usize, index: u32): void {
   const entry = hot(index);
   const method = forwardingOf(load<u32>(entry, CONNECTION_STATE));
+  noteService(packet, index);
   countIn(load<u32>(entry, CONNECTION_DESTINATION_ID), load<u32>(packet, PACKET_IP_LENGTH));
   count(COUNTER_ICMP_RELAYED);
   if (method != FORWARD_NAT && method != FORWARD_FULL_NAT) {
@@ -291,6 +302,10 @@ function relayToClient(packet: usize, message: usize, index: u32): void {
   const entry = hot(index);
   const method = forwardingOf(load<u32>(entry, CONNECTION_STATE));
   const destinationId = load<u32>(entry, CONNECTION_DESTINATION_ID);
+  noteService(packet, index);
+  // It came to an own address when it is full-nat's, but it is the client's.
+  const flags = load<u16>(packet, PACKET_FLAGS) & ~(<u16>PACKET_TO_LOCAL);
+  store<u16>(packet, flags, PACKET_FLAGS);
   count(COUNTER_ICMP_RELAYED);
   if (method != FORWARD_NAT && method != FORWARD_FULL_NAT) {
     countOut(destinationId, load<u32>(packet, PACKET_IP_LENGTH));
@@ -434,6 +449,7 @@ function relayTunnelError(
   const code = icmpCode(message);
   const destinationId = load<u32>(hot(index), CONNECTION_DESTINATION_ID);
   let rest = icmpRest(message);
+  noteService(packet, index);
   if (type == ICMP_UNREACHABLE && code == ICMP_CODE_FRAGMENTATION_NEEDED) {
     // The route still has its old MTU when the client is told; the new one counts from here on.
     const hop = hopIn(index);

@@ -15,6 +15,7 @@ import { COUNTER_NAMES } from '../../../../host/stats/counter-names.ts';
 import {
   ethernet,
   fragmentIpv4,
+  icmp,
   ipv4,
   type Layer,
   packet,
@@ -144,6 +145,28 @@ describe('capture', () => {
     expect(rings.drain()).toEqual([]);
     director.send('cli', CLIENT, VIRTUAL, ...syn(80, 1025));
     expect(rings.drain()).toHaveLength(2);
+  });
+
+  test('ICMP errors about a connection, from either side: records of its service', () => {
+    const { director, rings } = start();
+    director.send('cli', CLIENT, VIRTUAL, ...syn());
+    const [{ service }] = rings.drain();
+    rings.begin({ ...ALL, service });
+    const error = (from: string, to: string, fromPort: number, toPort: number): Layer[] => [
+      icmp({ type: 3, code: 3 }),
+      ipv4({ source: from, destination: to }),
+      tcp({ sourcePort: fromPort, destinationPort: toPort }),
+    ];
+    director.send('srv', SERVER, CLIENT, ...error(CLIENT, SERVER, 1024, 80));
+    director.send('cli', CLIENT, VIRTUAL, ...error(VIRTUAL, CLIENT, 80, 1024));
+    const other = error(VIRTUAL, CLIENT, 80, 9999);
+    director.send('cli', CLIENT, VIRTUAL, ...other);
+    expect(rings.drain().map(words)).toEqual([
+      'before out transmit port 1',
+      'after out transmit port 0',
+      'before in transmit port 0',
+      'after in transmit port 1',
+    ]);
   });
 
   test('a drop: as it came, with its reason; what is sent because of it comes after', () => {
