@@ -88,6 +88,7 @@ import {
   retire,
 } from './connection-table.ts';
 import { count, countMany } from './counters.ts';
+import { noteFreeEnd } from './forward/full-nat.ts';
 import { foldAddress } from './hash.ts';
 import { cold, destination, destinationState, hot, now, wide, worker } from './instance.ts';
 import { freeSide } from './side-record.ts';
@@ -304,7 +305,9 @@ export function unhashConnection(index: u32): bool {
 @inline
 function takeOutOfChains(index: u32, state: u32): void {
   if (state & STATE_HASHED) removeNode(index << 1, clientHash(index));
-  if (state & STATE_HASHED_LOCAL) removeNode((index << 1) | 1, localHash(index));
+  if (!(state & STATE_HASHED_LOCAL)) return;
+  removeNode((index << 1) | 1, localHash(index));
+  noteFreeEnd(index);
 }
 
 /** Says that an entry has ended and is in no chain. @returns its state until then */

@@ -7,11 +7,13 @@ import { FAMILY_IPV4 } from '../shared/codes.ts';
 import {
   BANK_DIRECTOR_POOL,
   BANK_LOCAL_PORTS,
+  COLD_POOL_TICKET,
   CONNECTION_CLIENT,
   CONNECTION_CLIENT_PORT,
   CONNECTION_DELTA_IN,
   CONNECTION_DELTA_OUT,
   CONNECTION_DESTINATION,
+  CONNECTION_DESTINATION_ID,
   CONNECTION_DESTINATION_PORT,
   CONNECTION_FAMILY,
   CONNECTION_LOCAL,
@@ -20,7 +22,9 @@ import {
   CONNECTION_STATE,
   CONNECTION_VIRTUAL,
   CONNECTION_VIRTUAL_PORT,
+  CONTROL_POOL_FREED,
   DESTINATION_STATE_POOL_CURSOR,
+  DESTINATION_STATE_POOL_MISSES,
   PACKET_DESTINATION,
   PACKET_DESTINATION_PORT,
   PACKET_FAMILY,
@@ -39,11 +43,13 @@ import {
   WIDE_LOCAL,
   WIDE_VIRTUAL,
   WORKER_SCRATCH,
+  WORKER_SEEN_GENERATION,
 } from '../shared/layout.ts';
+import { LOCAL_END_TRIES_MAX } from '../shared/limits.ts';
 import { computeDeltas, discardConnection, hashLocalEnd } from '../connection.ts';
 import { lookupOut } from '../connection-table.ts';
-import { copyAddress, foldAddress, hashEnd } from '../hash.ts';
-import { bank, destinationState, hot, localPool, service, wide, worker } from '../instance.ts';
+import { copyAddress, foldAddress, hashEnd, mix } from '../hash.ts';
+import { bank, cold, destinationState, hot, localPool, service, wide, worker } from '../instance.ts';
 import { setIpv4DestinationUpdatingChecksum, setIpv4SourceUpdatingChecksum } from '../wire/ipv4.ts';
 import { setIpv6Destination, setIpv6Source } from '../wire/ipv6.ts';
 import { hasPorts, updateTransport } from './nat.ts';
@@ -96,22 +102,67 @@ function prepareProbe(index: u32): usize {
   return probe;
 }
 
+/** Stands for all on which it depends which ends are taken. */
+function poolKey(probe: usize): u32 {
+  const freed = atomic.load<u32>(CONTROL_POOL_FREED);
+  const generation = load<u32>(worker, WORKER_SEEN_GENERATION);
+  const kind = <u32>load<u8>(probe, PACKET_PROTOCOL) | (<u32>load<u16>(probe, PACKET_SOURCE_PORT) << 16);
+  return mix(mix(mix(0, freed), generation), kind);
+}
+
+/** Ends that were found taken, one behind the other, since the last one was let go. */
+// @ts-ignore: decorator
+@inline
+function knownMisses(noted: u64, key: u32): u32 {
+  return <u32>(noted >> 32) == key ? <u32>noted : 0;
+}
+
+/** Notes ends found taken, unless another worker has noted something meanwhile: they are tried again then. */
+function noteMisses(at: usize, noted: u64, key: u32, misses: u32): void {
+  atomic.cmpxchg<u64>(at, noted, ((<u64>key) << 32) | <u64>misses);
+}
+
 /**
  * Gives a new connection its local end. The search goes on from where the destination's last one
- * ended, so a port is used again as late as possible, and it ends only when all were tried.
- * @returns false when the pool holds no free end; the connection is given back then
+ * ended, so a port is used again as late as possible. It tries so many ends for one packet, and the
+ * next packet's goes on behind them; once all were found taken, none is tried until one is let go.
+ * @returns false when no free end was found; the connection is given back then
  */
 export function bindLocalEnd(index: u32, serviceId: u32, destinationId: u32): bool {
+  const run = poolRun(serviceId, load<u8>(hot(index), CONNECTION_FAMILY));
+  const ends = load<u32>(run, 4) * (portsOfRange(0) + portsOfRange(1));
+  const missesAt = destinationState(destinationId) + DESTINATION_STATE_POOL_MISSES;
+  const probe = prepareProbe(index);
+  const key = poolKey(probe);
+  const noted = atomic.load<u64>(missesAt);
+  const misses = knownMisses(noted, key);
+  const tries = misses < ends ? min(ends - misses, LOCAL_END_TRIES_MAX) : 0;
+  if (takeFreeEnd(index, run, ends, destinationId, probe, tries)) {
+    if (<u32>noted) noteMisses(missesAt, noted, key, 0);
+    return true;
+  }
+  if (tries) noteMisses(missesAt, noted, key, misses + tries);
+  discardConnection(index);
+  return false;
+}
+
+/** Tries so many ends of a run of the pool. @returns whether one was free and is the connection's now */
+function takeFreeEnd(
+  index: u32,
+  run: usize,
+  ends: u32,
+  destinationId: u32,
+  probe: usize,
+  tries: u32,
+): bool {
   const entry = hot(index);
   const family = <u32>load<u8>(entry, CONNECTION_FAMILY);
-  const run = poolRun(serviceId, family);
   const records = localPool + <usize>load<u32>(run) * POOL_SIZE;
   const addresses = load<u32>(run, 4);
-  const ends = addresses * (portsOfRange(0) + portsOfRange(1));
   const cursorAt = destinationState(destinationId) + DESTINATION_STATE_POOL_CURSOR;
-  const probe = prepareProbe(index);
-  for (let tries: u32 = 0; tries < ends; tries++) {
-    const n = atomic.add<u32>(cursorAt, 1) % ends;
+  for (; tries; tries--) {
+    const ticket = atomic.add<u32>(cursorAt, 1);
+    const n = ticket % ends;
     const address = records + <usize>(n % addresses) * POOL_SIZE + POOL_ADDRESS;
     const portBe = poolPort(n / addresses);
     if (isTaken(probe, address, portBe)) continue;
@@ -119,12 +170,26 @@ export function bindLocalEnd(index: u32, serviceId: u32, destinationId: u32): bo
     store<u16>(entry, <u16>portBe, CONNECTION_LOCAL_PORT);
     if (family != FAMILY_IPV4) v128.store(wide(index) + WIDE_LOCAL, v128.load(address));
     computeDeltas(index);
+    store<u32>(cold(index), ticket, COLD_POOL_TICKET);
     // A one-packet connection is in no chain, and nothing keeps its end from the next one.
     if (load<u32>(entry, CONNECTION_STATE) & STATE_ONE_PACKET) return true;
     if (hashLocalEnd(index, probe)) return true;
   }
-  discardConnection(index);
   return false;
+}
+
+/**
+ * A connection has let go of its local end, which is in no chain any more. When a search for its
+ * destination has found nothing, the next one begins with this end.
+ */
+export function noteFreeEnd(index: u32): void {
+  atomic.add<u32>(CONTROL_POOL_FREED, 1);
+  const id = load<u32>(hot(index), CONNECTION_DESTINATION_ID);
+  const at = destinationState(id) + DESTINATION_STATE_POOL_MISSES;
+  const noted = atomic.load<u64>(at);
+  if (!<u32>noted || atomic.cmpxchg<u64>(at, noted, 0) != noted) return;
+  const ticket = load<u32>(cold(index), COLD_POOL_TICKET);
+  atomic.store<u32>(destinationState(id) + DESTINATION_STATE_POOL_CURSOR, ticket);
 }
 
 /** Client to server: from the local end to the destination. */

@@ -76,6 +76,8 @@ export const CONTROL_FREE_HEAD: u32 = CONTROL + 268;
 export const CONTROL_FREE_LOCK: u32 = CONTROL + 272;
 /** Entries that were never used start here; the free list is asked first. */
 export const CONTROL_FREE_FRESH: u32 = CONTROL + 276;
+/** Raised whenever a full-nat connection has let go of its local end. */
+export const CONTROL_POOL_FREED: u32 = CONTROL + 280;
 /** Route generation: raised when routes change, so that connections look their next hops up again. */
 export const CONTROL_ROUTE_GENERATION: u32 = CONTROL + 284;
 /** Next hops that a worker wants and nobody has asked for yet: the host inserts and provokes them. */
@@ -310,7 +312,7 @@ export const DESTINATION_STATE_INACTIVE: u32 = 8;
 export const DESTINATION_STATE_PERSISTENT: u32 = 12;
 /** Connections and templates that name this destination. */
 export const DESTINATION_STATE_REFERENCES: u32 = 16;
-/** full-nat: the port tried last, host order, and the address's position in the pool. */
+/** full-nat: the ticket of the end that is tried next; modulo the pool's ends it is a place there. */
 export const DESTINATION_STATE_POOL_CURSOR: u32 = 20;
 /** A path MTU learned from an error about a tunnel packet, and the tick it expires at. */
 export const DESTINATION_STATE_PATH_MTU: u32 = 24;
@@ -323,6 +325,11 @@ export const DESTINATION_STATE_NEXT_HOP: u32 = 32;
  * the tables for which that holds. One 64-bit store.
  */
 export const DESTINATION_STATE_SOURCE: u32 = 40; // u64
+/**
+ * full-nat: how many ends in a row were found taken, and in the upper half for what: a hash of the
+ * pool's state, protocol and port. One 64-bit store.
+ */
+export const DESTINATION_STATE_POOL_MISSES: u32 = 48; // u64
 export const DESTINATION_STATE_SIZE: u32 = 64;
 
 /**
@@ -428,8 +435,8 @@ export const COLD_CONTROLLER: u32 = 12;
 /** How many this one controls. */
 export const COLD_CONTROLLED: u32 = 16;
 export const COLD_MARK: u32 = 20;
-/** Tick at which the timer was last armed with a timeout of its own (templates, explicit expiry). */
-export const COLD_ARMED: u32 = 24;
+/** full-nat: the ticket (DESTINATION_STATE_POOL_CURSOR) with which the local end was found. */
+export const COLD_POOL_TICKET: u32 = 24;
 /** Side record (FTP, SIP), 0 for none. */
 export const COLD_SIDE: u32 = 28;
 export const CONNECTION_COLD_SIZE: u32 = 32;

@@ -29,6 +29,8 @@ export const MARK_RULES_MAX: u32 = 1024;
 export const MARK_PORTS_MAX: u32 = 16;
 /** Addresses of the full-nat source pool: the director's, of both families, and the services'. */
 export const LOCAL_POOL_MAX: u32 = 1024;
+/** Ends of the full-nat pool tried for one packet; the next packet goes on behind them. */
+export const LOCAL_END_TRIES_MAX: u32 = 512;
 /** Packets of one datagram whose fragments can be followed at once, per worker. */
 export const FRAGMENT_QUEUES_MAX: u32 = 64;
 /** Fragments of one datagram (64 KiB in pieces of 8 bytes is not a case we serve). */

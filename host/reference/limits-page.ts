@@ -47,6 +47,8 @@ export const LIMIT_SENTENCES: Readonly<Partial<Record<LimitName, string>>> = {
   MARK_PORTS_MAX:
     'Port ranges of a rule there; the configuration cuts longer lists into several rules.',
   LOCAL_POOL_MAX: "Addresses of the full-nat pool: the director's and those of services.",
+  LOCAL_END_TRIES_MAX:
+    'Ends of the full-nat pool tried for one new connection; the next one goes on behind them.',
   FRAGMENT_QUEUES_MAX: 'Datagrams whose fragments a worker can follow at once.',
   FRAGMENT_PARTS_MAX: 'Fragments of one datagram.',
   EXTENSION_HEADERS_MAX: 'IPv6 extension headers that are walked.',
