@@ -40,6 +40,7 @@ import {
   LOCAL_SIZE,
   NEXT_HOP_SIZE,
   PORT_SIZE,
+  ROUTE_SIZE,
   SERVICE_SIZE,
   SERVICE_STATE_SIZE,
   SIDE_SIZE,
@@ -48,7 +49,7 @@ import {
   WORKER_SEEN_GENERATION,
   WORKER_SIZE,
 } from './shared/layout.ts';
-import { LOCAL_SLOTS } from './shared/limits.ts';
+import { LOCAL_SLOTS, ROUTE_SLOTS } from './shared/limits.ts';
 
 /** This instance's number and its block. */
 export let workerId: u32 = 0;
@@ -64,6 +65,7 @@ export let serviceIndex: usize = 0;
 export let locals: usize = 0;
 export let localFilter: usize = 0;
 export let routes: usize = 0;
+export let routeFilter: usize = 0;
 export let marks: usize = 0;
 export let localPool: usize = 0;
 /** Low 16 bits of the route generation: cached next hops of an older one are looked up again. */
@@ -121,6 +123,7 @@ export function adopt(): void {
   locals = bank + load<u32>(CONTROL_BANK_LOCALS);
   localFilter = locals + <usize>LOCAL_SLOTS * LOCAL_SIZE;
   routes = bank + load<u32>(CONTROL_BANK_ROUTES);
+  routeFilter = routes + <usize>ROUTE_SLOTS * ROUTE_SIZE;
   marks = bank + load<u32>(CONTROL_BANK_MARKS);
   localPool = bank + load<u32>(CONTROL_BANK_LOCAL_POOL);
   routeGeneration = atomic.load<u32>(CONTROL_ROUTE_GENERATION) & 0xffff;

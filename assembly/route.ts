@@ -42,7 +42,7 @@ import {
 } from './shared/layout.ts';
 import { LOCAL_SLOTS, NEXT_HOPS_MAX, ROUTE_SLOTS } from './shared/limits.ts';
 import { hashAddress, mix, sameAddress } from './hash.ts';
-import { bank, localFilter, locals, nextHop, nextHops, port, routes, worker } from './instance.ts';
+import { bank, localFilter, locals, nextHop, nextHops, port, routeFilter, routes, worker } from './instance.ts';
 
 /** Scratch for a masked address, at the end of the worker's scratch space. */
 const MASKED: u32 = WORKER_SCRATCH + 8192 - 64;
@@ -64,12 +64,22 @@ export function localFlags(family: u32, address: usize): i32 {
   }
 }
 
+/** Whether some route may have a prefix, by its hash. Nearly all prefixes that are asked for have none. */
+// @ts-ignore: decorator
+@inline
+function mayExist(hash: u32): bool {
+  const word = load<u32>(routeFilter + ((<usize>hash >> 22) << 2));
+  return ((word >> ((hash >> 17) & 31)) & 1) != 0;
+}
+
 /** The record of one IPv4 prefix, its address in network order, or 0. */
 // @ts-ignore: decorator
 @inline
 function findPrefix4(address: u32, length: u32): usize {
   // As hashAddress() has it.
-  let slot = mix(mix(0, address), length) & (ROUTE_SLOTS - 1);
+  const hash = mix(mix(0, address), length);
+  if (!mayExist(hash)) return 0;
+  let slot = hash & (ROUTE_SLOTS - 1);
   while (true) {
     const at = routes + <usize>slot * ROUTE_SIZE;
     // Family and prefix length stand side by side.
@@ -82,7 +92,9 @@ function findPrefix4(address: u32, length: u32): usize {
 
 /** The record of one IPv6 prefix, or 0. */
 function findPrefix6(address: usize, length: u32): usize {
-  let slot = mix(hashAddress(FAMILY_IPV6, address), length) & (ROUTE_SLOTS - 1);
+  const hash = mix(hashAddress(FAMILY_IPV6, address), length);
+  if (!mayExist(hash)) return 0;
+  let slot = hash & (ROUTE_SLOTS - 1);
   while (true) {
     const at = routes + <usize>slot * ROUTE_SIZE;
     const found = <u32>load<u8>(at, ROUTE_FAMILY);

@@ -259,6 +259,11 @@ export const ROUTE_GATEWAY: u32 = 8; // next-hop index of the gateway for ROUTE_
 export const ROUTE_ADDRESS: u32 = 16;
 export const ROUTE_SOURCE: u32 = 32; // preferred source, be
 export const ROUTE_SIZE: u32 = 48;
+/**
+ * Behind the records, a filter of 32768 bits: the bit of a prefix's hash (its upper 15 bits) is set
+ * when a route has it. It stays in the cache, where the table would not.
+ */
+export const ROUTE_FILTER_BYTES: u32 = 4096;
 export const ROUTE_ON_LINK: u32 = 1;
 export const ROUTE_VIA: u32 = 2;
 export const ROUTE_UNREACHABLE: u32 = 3;

@@ -21,6 +21,7 @@ import {
   MARK_SIZE,
   NEXT_HOP_SIZE,
   POOL_SIZE,
+  ROUTE_FILTER_BYTES,
   ROUTE_SIZE,
   SERVICE_SIZE,
   SERVICE_STATE_SIZE,
@@ -231,7 +232,7 @@ function planBank(sizes: MemorySizes, derived: DerivedCounts): BankOffsets {
   const lists = place(derived.listEntries * 4, LINE_SIZE);
   const schedulerTables = place(sizes.schedulerTableBytes, LINE_SIZE);
   const locals = place(LOCAL_SLOTS * LOCAL_SIZE + LOCAL_FILTER_BYTES, LINE_SIZE);
-  const routes = place(ROUTE_SLOTS * ROUTE_SIZE, LINE_SIZE);
+  const routes = place(ROUTE_SLOTS * ROUTE_SIZE + ROUTE_FILTER_BYTES, LINE_SIZE);
   const marks = place(MARK_RULES_MAX * MARK_SIZE, LINE_SIZE);
   const localPool = place(LOCAL_POOL_MAX * POOL_SIZE, LINE_SIZE);
   const size = place(0, PAGE_SIZE);

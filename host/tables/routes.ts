@@ -6,6 +6,7 @@ import {
   BANK_PREFIXES_IPV6,
   ROUTE_ADDRESS,
   ROUTE_FAMILY,
+  ROUTE_FILTER_BYTES,
   ROUTE_GATEWAY,
   ROUTE_KIND,
   ROUTE_LOCAL,
@@ -40,6 +41,9 @@ const KIND_CODES: Readonly<Record<RouteKind, number>> = {
 /** Bytes of both prefix masks in the header: a u64, then five words. */
 const PREFIX_MASK_BYTES = BANK_PREFIXES_IPV6 + 5 * 4 - BANK_PREFIXES_IPV4;
 
+/** The filter goes by the hash's upper bits, as many as it has. */
+const FILTER_SHIFT = 32 - Math.log2(ROUTE_FILTER_BYTES * 8);
+
 /**
  * Replaces a bank's routes.
  * @param gateway gives the next-hop index of a route's gateway
@@ -52,12 +56,16 @@ export function encodeRoutes(
 ): void {
   const { u8, u32 } = memory;
   routeTable(memory, bank).clear();
+  const filter = bank + memory.map.bank.routes + ROUTE_SLOTS * ROUTE_SIZE;
+  u8.fill(0, filter, filter + ROUTE_FILTER_BYTES);
   const masks = bank + BANK_PREFIXES_IPV4;
   u8.fill(0, masks, masks + PREFIX_MASK_BYTES);
   for (const route of routes) {
     const prefix = maskedPrefix({ address: route.prefix, prefixLength: route.prefixLength });
     const at = probeRoute(memory, bank, prefix, route.prefixLength);
     u8.fill(0, at, at + ROUTE_SIZE);
+    const bit = routeHash(route.family, route.prefixLength, prefix) >>> FILTER_SHIFT;
+    u32[(filter >>> 2) + (bit >>> 5)] |= 1 << (bit & 31);
     u8[at + ROUTE_FAMILY] = route.family;
     u8[at + ROUTE_PREFIX] = route.prefixLength;
     u8[at + ROUTE_PORT] = route.port;
