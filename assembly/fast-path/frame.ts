@@ -7,7 +7,6 @@ export const IPV4_LENGTH: u32 = 16;
 export const IPV4_FRAGMENT: u32 = 20;
 export const IPV4_TTL: u32 = 22;
 export const IPV4_PROTOCOL: u32 = 23;
-export const IPV4_CHECKSUM: u32 = 24;
 export const IPV4_SOURCE: u32 = 26;
 export const IPV4_DESTINATION: u32 = 30;
 export const IPV4_TRANSPORT: u32 = 34;

@@ -19,7 +19,6 @@ import {
   CONNECTION_TIMEOUT,
   DESTINATION_STATE_FLAGS,
   NEXT_HOP_REACHABLE,
-  PORT_MTU,
   STATE_CONTROLLED,
   STATE_DEAD,
   STATE_DESTINATION_OTHER,
@@ -43,7 +42,6 @@ import {
   destinationState,
   hotBase,
   nextHop,
-  port,
   routeGeneration,
   wideBase,
   worker,
@@ -82,9 +80,6 @@ const SPECIAL: u32 =
   STATE_FTP |
   STATE_EXPIRING |
   STATE_DEAD;
-/** Methods by direction, a bit each. */
-const METHODS_TRANSLATING: u32 = (1 << FORWARD_NAT) | (1 << FORWARD_FULL_NAT);
-const METHODS_IN: u32 = METHODS_TRANSLATING | (1 << FORWARD_DIRECT_ROUTE) | (1 << FORWARD_TUNNEL);
 
 /**
  * What is expected of a connection, 16 bytes for each direction and protocol: these bits of its
@@ -133,32 +128,36 @@ function isUnexpected(entry: usize, state: u32, expected: usize): u32 {
  */
 // @ts-ignore: decorator
 @inline
-function isSameWide(entry: usize, frame: usize, outwards: u32, method: u32): bool {
+function isSameWide(entry: usize, frame: usize, how: u32): bool {
   const wide = wideBase + (entry - hotBase);
   const source = frame + IPV6_SOURCE;
-  if (!outwards) {
+  if (!(how & HOW_OUTWARDS)) {
     return !(differ16(wide + WIDE_CLIENT, source) | differ16(wide + WIDE_VIRTUAL, source + 16));
   }
-  const end: usize = method == FORWARD_FULL_NAT ? WIDE_LOCAL : WIDE_CLIENT;
+  const end: usize = (how & HOW_METHOD) == FORWARD_FULL_NAT ? WIDE_LOCAL : WIDE_CLIENT;
   return !(differ16(wide + WIDE_DESTINATION, source) | differ16(wide + end, source + 16));
 }
 
 /** What remains to be asked about everything but NAT over IPv4. */
 // @ts-ignore: decorator
 @inline
-function isUnusual(at: usize, entry: usize, how: u32, way: u64): bool {
+function isUnusual(at: usize, entry: usize, how: u32): bool {
+  if (how & HOW_IPV6 && !isSameWide(entry, load<u32>(at, FRAME), how)) return true;
   const method = how & HOW_METHOD;
-  const outwards = load<u8>(at, OUTWARDS);
-  const methods = outwards ? METHODS_TRANSLATING : METHODS_IN;
-  if (!((methods >> method) & 1)) return true;
-  const isIpv6 = how & HOW_IPV6;
-  if (isIpv6 && !isSameWide(entry, load<u32>(at, FRAME), outwards, method)) return true;
+  if (method == FORWARD_NAT) return false;
   // Full-nat's server knows the local end only: it does not answer to the client's.
-  if (method == FORWARD_FULL_NAT) return outwards != 0 && load<u8>(at, FOUND) != <u8>FOUND_BY_LOCAL;
-  if (method != FORWARD_TUNNEL) return false;
-  const id = load<u32>(entry, CONNECTION_DESTINATION_ID);
-  const mtu = load<u32>(port(<u32>(way >> 48) & 0xff), PORT_MTU);
-  return !isPlainTunnel(id, !isIpv6, <u32>load<u16>(at, LENGTH), mtu);
+  if (method == FORWARD_FULL_NAT) return how & HOW_OUTWARDS && !isFoundByLocal(at);
+  // With the other methods answers do not come by.
+  if (how & HOW_OUTWARDS) return true;
+  if (method == FORWARD_DIRECT_ROUTE) return false;
+  if (method != FORWARD_TUNNEL) return true;
+  return !isPlainTunnel(load<u32>(entry, CONNECTION_DESTINATION_ID), load<u16>(at, LENGTH));
+}
+
+// @ts-ignore: decorator
+@inline
+function isFoundByLocal(at: usize): bool {
+  return load<u8>(at, FOUND) == <u8>FOUND_BY_LOCAL;
 }
 
 /**
@@ -194,7 +193,7 @@ export function findReady(from: u32, packets: u32): u32 {
       ((state >> STATE_FORWARD_SHIFT) & HOW_METHOD) |
       (outwards << HOW_OUTWARDS_SHIFT) |
       ((kind << 3) & HOW_IPV6);
-    if (how & ~HOW_OUTWARDS && isUnusual(at, entry, how, way)) break;
+    if (how & ~HOW_OUTWARDS && isUnusual(at, entry, how)) break;
     store<u16>(at, <u16>how, HOW);
     store<u64>(at, way, WAY);
   }

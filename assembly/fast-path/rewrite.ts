@@ -17,8 +17,8 @@ import {
   WIDE_VIRTUAL,
 } from '../shared/layout.ts';
 import { hotBase, wideBase } from '../instance.ts';
+import { checksumFold, checksumFold64 } from '../wire/checksum.ts';
 import {
-  IPV4_CHECKSUM,
   IPV4_DESTINATION,
   IPV4_SOURCE,
   IPV4_TRANSPORT,
@@ -35,30 +35,16 @@ import {
 // @ts-ignore: decorator
 @inline
 export function ageIpv4(frame: usize): void {
-  store<u8>(frame, load<u8>(frame, IPV4_TTL) - 1, IPV4_TTL);
-  const more = <u32>load<u16>(frame, IPV4_CHECKSUM) + 1;
-  store<u16>(frame, <u16>(more + u32(more >= 0xffff)), IPV4_CHECKSUM);
+  // Time to live, protocol and checksum.
+  const word = load<u32>(frame, IPV4_TTL);
+  const more = (word >> 16) + 1;
+  store<u32>(frame, ((word - 1) & 0xffff) | ((more + u32(more >= 0xffff)) << 16), IPV4_TTL);
 }
 
 // @ts-ignore: decorator
 @inline
 export function ageIpv6(frame: usize): void {
   store<u8>(frame, load<u8>(frame, IPV6_HOP_LIMIT) - 1, IPV6_HOP_LIMIT);
-}
-
-/**
- * Folds a sum: adding it to itself with the halves exchanged leaves the result in the upper half.
- */
-// @ts-ignore: decorator
-@inline
-function fold32(sum: u32): u32 {
-  return (sum + rotl(sum, 16)) >> 16;
-}
-
-// @ts-ignore: decorator
-@inline
-function fold64(sum: u64): u32 {
-  return fold32(<u32>((sum + rotl(sum, 32)) >> 32));
 }
 
 /** Writes an address. @returns what it changes in the header's sum */
@@ -89,7 +75,7 @@ function translateIpv4(frame: usize, entry: usize, outwards: bool, isFull: bool)
     sum += replaceAddress(target, load<u32>(entry, CONNECTION_DESTINATION));
     if (isFull) sum += replaceAddress(source, load<u32>(entry, CONNECTION_LOCAL));
   }
-  store<u32>(frame, ((word - 1) & 0xffff) | (~fold64(sum) << 16), IPV4_TTL);
+  store<u32>(frame, ((word - 1) & 0xffff) | (~checksumFold64(sum) << 16), IPV4_TTL);
 }
 
 // @ts-ignore: decorator
@@ -133,7 +119,7 @@ function translateTransport(
     delta = load<u16>(entry, CONNECTION_DELTA_IN);
   }
   const field = transport + select<usize>(TCP_CHECKSUM, UDP_CHECKSUM, isTcp);
-  const changed = fold32((<u32>load<u16>(field) ^ 0xffff) + delta) ^ 0xffff;
+  const changed = checksumFold((<u32>load<u16>(field) ^ 0xffff) + delta) ^ 0xffff;
   // UDP's zero would say that there is none.
   store<u16>(field, <u16>select<u32>(changed, 0xffff, u32(isTcp) | u32(changed != 0)));
 }

@@ -7,7 +7,7 @@ import {
   CONNECTION_DESTINATION_ID,
   WIDE_DESTINATION,
 } from '../shared/layout.ts';
-import { fragmentField4, knownOuterSource, writeOuter4, writeOuter6 } from '../forward/tunnel.ts';
+import { fragmentField4, knownSource, writeOuter4, writeOuter6 } from '../forward/tunnel.ts';
 import { hotBase, wideBase } from '../instance.ts';
 import { ETHERNET_TYPE_IPV4_BE, ETHERNET_TYPE_IPV6_BE } from '../wire/ethernet.ts';
 import { IPV4_SIZE, ipv4TypeOfService } from '../wire/ipv4.ts';
@@ -27,7 +27,7 @@ export function wrapIpv4(frame: usize, entry: usize, length: u32): usize {
     load<u8>(frame, IPV4_TTL),
     PROTOCOL_IPIP,
     length + IPV4_SIZE,
-    load<u32>(knownOuterSource(load<u32>(entry, CONNECTION_DESTINATION_ID))),
+    load<u32>(knownSource(load<u32>(entry, CONNECTION_DESTINATION_ID))),
     load<u32>(entry, CONNECTION_DESTINATION),
   );
   return outside;
@@ -45,7 +45,7 @@ export function wrapIpv6(frame: usize, entry: usize, length: u32): usize {
     load<u8>(frame, IPV6_HOP_LIMIT),
     PROTOCOL_IPV6,
     length,
-    knownOuterSource(load<u32>(entry, CONNECTION_DESTINATION_ID)),
+    knownSource(load<u32>(entry, CONNECTION_DESTINATION_ID)),
     wideBase + (entry - hotBase) + WIDE_DESTINATION,
   );
   return outside;

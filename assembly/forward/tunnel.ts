@@ -22,6 +22,7 @@ import {
   DESTINATION_STATE_PATH_MTU,
   DESTINATION_STATE_PATH_MTU_EXPIRES,
   DESTINATION_STATE_SOURCE,
+  DESTINATION_STATE_TUNNEL_ROOM,
   DESTINATION_TUNNEL_FLAGS,
   DESTINATION_TUNNEL_PORT,
   DESTINATION_TUNNEL_TYPE,
@@ -30,12 +31,13 @@ import {
   PACKET_HASH,
   PACKET_IP_LENGTH,
   PACKET_NETWORK,
+  PORT_MTU,
   SYSCTL_PMTU_DISC,
   WORKER_SEEN_GENERATION,
 } from '../shared/layout.ts';
 import { destinationAddress, destinationFamily, fitsMtu } from '../hops.ts';
 import { nextIdentification } from '../icmp-error.ts';
-import { bank, destination, destinationState, hot, now, worker } from '../instance.ts';
+import { bank, destination, destinationState, hot, now, port, worker } from '../instance.ts';
 import { hopMtu, hopPort, sourceFor } from '../route.ts';
 import { drop } from '../transmit.ts';
 import { swap16 } from '../wire/byte-order.ts';
@@ -76,15 +78,11 @@ import {
 } from '../wire/udp.ts';
 
 /** Least MTU a tunnel may leave to the packet inside. */
-const TUNNEL_MTU_MIN_IPV4: i32 = 68;
-const TUNNEL_MTU_MIN_IPV6: i32 = 1280;
+const TUNNEL_MTU_MIN_IPV4: u32 = 68;
+const TUNNEL_MTU_MIN_IPV6: u32 = 1280;
 /** GUE's source ports: the kernel's default ip_local_port_range, which udp_flow_src_port uses. */
 const FLOW_PORT_FIRST: u32 = 32768;
 const FLOW_PORTS: u32 = 60999 - 32768;
-
-const ECN_MASK: u32 = 3;
-const ECN_CONGESTION: u32 = 3;
-const ECN_CAPABLE_0: u32 = 2;
 
 /** Bytes between the outer IP header and the client's packet. */
 export function shimLength(config: usize): u32 {
@@ -109,14 +107,13 @@ export function wayMtu(destinationId: u32, hop: u32): u32 {
 }
 
 /**
- * ECN of the outer header: the inner one's, but congestion experienced stays inside (RFC 3168
- * 9.1.1).
+ * ECN of the outer header: the inner one's, but "congestion experienced" (3) stays inside and
+ * becomes "capable" (2) outside (RFC 3168 9.1.1).
  */
 // @ts-ignore: decorator
 @inline
 function outerTypeOfService(inner: u32): u32 {
-  if ((inner & ECN_MASK) == ECN_CONGESTION) return (inner & ~ECN_MASK) | ECN_CAPABLE_0;
-  return inner;
+  return inner - ((inner >> 1) & inner & 1);
 }
 
 /** Writes UDP and GUE at `at`, `length` bytes with what they carry; the checksum comes last. */
@@ -145,26 +142,40 @@ function buildShim(packet: usize, config: usize, at: usize, inner: u32, length: 
   return inner;
 }
 
-/**
- * Where the outer source address for a destination stands, if it was looked up in these tables; or
- * 0.
- */
+/** Where the outer source address of a destination's tunnel stands, if it is known. */
 // @ts-ignore: decorator
 @inline
-export function knownOuterSource(destinationId: u32): usize {
-  const known = load<u64>(destinationState(destinationId), DESTINATION_STATE_SOURCE);
-  return <u32>(known >> 32) == load<u32>(worker, WORKER_SEEN_GENERATION) ? <usize>(<u32>known) : 0;
+export function knownSource(destinationId: u32): usize {
+  return load<u32>(destinationState(destinationId), DESTINATION_STATE_SOURCE);
 }
 
-/** The same, looked up once for each set of tables. */
+/** Not 0 unless it is known for these tables. */
+// @ts-ignore: decorator
+@inline
+function isSourceStale(state: usize): u32 {
+  const generation = load<u32>(state, DESTINATION_STATE_SOURCE + 4);
+  return generation ^ load<u32>(worker, WORKER_SEEN_GENERATION);
+}
+
+/** Where the outer source address stands: looked up once for each set of tables. */
 function outerSource(destinationId: u32, family: u32, target: usize, portIndex: u32): usize {
-  const known = knownOuterSource(destinationId);
-  if (known) return known;
-  const generation = load<u32>(worker, WORKER_SEEN_GENERATION);
+  const state = destinationState(destinationId);
+  const known = knownSource(destinationId);
+  if (known && !isSourceStale(state)) return known;
   const found = sourceFor(family, target, portIndex);
-  const at = destinationState(destinationId) + DESTINATION_STATE_SOURCE;
-  store<u64>(at, (<u64>generation << 32) | <u64>(<u32>found));
+  const generation = load<u32>(worker, WORKER_SEEN_GENERATION);
+  store<u32>(state, plainRoom(destinationId, family, portIndex), DESTINATION_STATE_TUNNEL_ROOM);
+  store<u64>(state, (<u64>generation << 32) | <u64>(<u32>found), DESTINATION_STATE_SOURCE);
   return found;
+}
+
+/** The longest packet that fits into a tunnel of plain IP in IP out of a port; 0: not plain. */
+function plainRoom(destinationId: u32, family: u32, portIndex: u32): u32 {
+  const type = <u32>load<u8>(destination(destinationId), DESTINATION_TUNNEL_TYPE);
+  const outer: u32 = family == FAMILY_IPV4 ? IPV4_SIZE : IPV6_SIZE;
+  const least = outer + (family == FAMILY_IPV4 ? TUNNEL_MTU_MIN_IPV4 : TUNNEL_MTU_MIN_IPV6);
+  const mtu = load<u32>(port(portIndex), PORT_MTU);
+  return type == TUNNEL_IPIP && mtu >= least ? mtu - outer : 0;
 }
 
 /**
@@ -276,18 +287,15 @@ function buildOuter6(
 }
 
 /**
- * Whether a packet of so many bytes goes through a destination's tunnel without anything to decide:
- * plain IP in IP, from a source that is known, over a way whose MTU is the port's.
+ * Whether a destination's tunnel leaves nothing to decide about a packet of so many bytes: plain IP
+ * in IP, from a source that is known, over a way whose MTU is the port's.
  */
 // @ts-ignore: decorator
 @inline
-export function isPlainTunnel(destinationId: u32, isIpv4: bool, length: u32, mtu: u32): bool {
-  const config = destination(destinationId);
-  const outer: u32 = isIpv4 ? IPV4_SIZE : IPV6_SIZE;
-  const least = outer + (isIpv4 ? TUNNEL_MTU_MIN_IPV4 : TUNNEL_MTU_MIN_IPV6);
-  const learned = load<u32>(destinationState(destinationId), DESTINATION_STATE_PATH_MTU);
-  if (<u32>load<u8>(config, DESTINATION_TUNNEL_TYPE) != TUNNEL_IPIP || learned != 0) return false;
-  return mtu >= least && length + outer <= mtu && knownOuterSource(destinationId) != 0;
+export function isPlainTunnel(destinationId: u32, length: u32): bool {
+  const state = destinationState(destinationId);
+  const isTooLong = u32(length > load<u32>(state, DESTINATION_STATE_TUNNEL_ROOM));
+  return !(isTooLong | isSourceStale(state) | load<u32>(state, DESTINATION_STATE_PATH_MTU));
 }
 
 /** GUE with a checksum: over the pseudo-header of the outer addresses, once these are written. */
@@ -313,7 +321,8 @@ export function encapsulate(packet: usize, index: u32, hop: u32): u32 {
   const outerLength: u32 = family == FAMILY_IPV4 ? IPV4_SIZE : IPV6_SIZE;
   const shim = shimLength(config);
   const mtu = <i32>wayMtu(destinationId, hop) - <i32>(outerLength + shim);
-  if (mtu < (family == FAMILY_IPV4 ? TUNNEL_MTU_MIN_IPV4 : TUNNEL_MTU_MIN_IPV6)) {
+  const least = family == FAMILY_IPV4 ? TUNNEL_MTU_MIN_IPV4 : TUNNEL_MTU_MIN_IPV6;
+  if (mtu < <i32>least) {
     drop(packet, DROP_PACKET_TOO_BIG);
     return 0;
   }

@@ -335,6 +335,8 @@ export const DESTINATION_STATE_SOURCE: u32 = 40; // u64
  * pool's state, protocol and port. One 64-bit store.
  */
 export const DESTINATION_STATE_POOL_MISSES: u32 = 48; // u64
+/** Tunnels: the longest packet that fits into one of plain IP in IP, else 0; as old as the source. */
+export const DESTINATION_STATE_TUNNEL_ROOM: u32 = 56;
 export const DESTINATION_STATE_SIZE: u32 = 64;
 
 /**

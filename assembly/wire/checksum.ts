@@ -20,17 +20,15 @@ export const CHECKSUM_SOUND: u32 = 0xffff;
 // @ts-ignore: decorator
 @inline
 export function checksumFold(sum: u32): u32 {
-  const once: u32 = (sum & 0xffff) + (sum >> 16);
-  return (once & 0xffff) + (once >> 16);
+  // Added to itself with the halves exchanged, a sum has the result in its upper half.
+  return (sum + rotl(sum, 16)) >> 16;
 }
 
 /** Folds a 64-bit sum to 16 bits: 0 only for 0. */
 // @ts-ignore: decorator
 @inline
 export function checksumFold64(sum: u64): u32 {
-  const half: u64 = (sum & 0xffffffff) + (sum >> 32);
-  const word: u64 = (half & 0xffffffff) + (half >> 32);
-  return checksumFold(<u32>word);
+  return checksumFold(<u32>((sum + rotl(sum, 32)) >> 32));
 }
 
 /** The checksum field of data with this sum. */
