@@ -62,6 +62,7 @@ import {
   STATE_EXPIRING,
   STATE_FORWARD_MASK,
   STATE_FORWARD_SHIFT,
+  STATE_FTP,
   STATE_HASHED,
   STATE_HASHED_LOCAL,
   STATE_INACTIVE,
@@ -153,6 +154,15 @@ function checkUpperThreshold(config: usize, state: usize): void {
   if (total >= upper) atomic.or<u32>(state + DESTINATION_STATE_FLAGS, DESTINATION_OVERLOAD);
 }
 
+/** Whether the end of a connection may end an overload. */
+// @ts-ignore: decorator
+@inline
+function hasThresholds(config: usize, state: usize): bool {
+  const thresholds =
+    load<u32>(config, DESTINATION_UPPER_THRESHOLD) | load<u32>(config, DESTINATION_LOWER_THRESHOLD);
+  return (thresholds | (load<u32>(state, DESTINATION_STATE_FLAGS) & DESTINATION_OVERLOAD)) != 0;
+}
+
 /** Overload ends below the lower threshold, or below three quarters of the upper one. */
 function checkLowerThreshold(config: usize, state: usize): void {
   const lower = load<u32>(config, DESTINATION_LOWER_THRESHOLD);
@@ -173,6 +183,22 @@ function checkLowerThreshold(config: usize, state: usize): void {
 @inline
 export function answersPass(forwarding: u32): bool {
   return forwarding == FORWARD_NAT || forwarding == FORWARD_FULL_NAT;
+}
+
+/** One active connection and one reference more, in the two words beside each other. */
+const ACTIVE_AND_REFERENCE: u64 = 0x100000001;
+
+/** Counts a new entry of a destination. */
+// @ts-ignore: decorator
+@inline
+function countBound(counts: usize, state: u32): void {
+  if (!(state & (STATE_TEMPLATE | STATE_INACTIVE))) {
+    atomic.add<u64>(counts + DESTINATION_STATE_ACTIVE, ACTIVE_AND_REFERENCE);
+    return;
+  }
+  atomic.add<u32>(counts + DESTINATION_STATE_REFERENCES, 1);
+  const kind = state & STATE_TEMPLATE ? DESTINATION_STATE_PERSISTENT : DESTINATION_STATE_INACTIVE;
+  atomic.add<u32>(counts + kind, 1);
 }
 
 /** Binds a new entry to a destination, which counts it as inactive. */
@@ -200,10 +226,7 @@ export function bindInState(index: u32, id: u32, portBe: u32, flags: u32): void 
   if (family != FAMILY_IPV4) {
     v128.store(wide(index) + WIDE_DESTINATION, v128.load(config + DESTINATION_ADDRESS));
   }
-  atomic.add<u32>(state + DESTINATION_STATE_REFERENCES, 1);
-  if (flags & STATE_TEMPLATE) atomic.add<u32>(state + DESTINATION_STATE_PERSISTENT, 1);
-  else if (flags & STATE_INACTIVE) atomic.add<u32>(state + DESTINATION_STATE_INACTIVE, 1);
-  else atomic.add<u32>(state + DESTINATION_STATE_ACTIVE, 1);
+  countBound(state, flags);
   checkUpperThreshold(config, state);
   computeDeltas(index);
 }
@@ -391,10 +414,16 @@ function unbindDestination(index: u32, state: u32): void {
   const id = load<u32>(hot(index), CONNECTION_DESTINATION_ID);
   if (!id) return;
   const counts = destinationState(id);
+  const config = destination(id);
+  const isActive = !(state & (STATE_TEMPLATE | STATE_INACTIVE));
+  if (isActive && !hasThresholds(config, counts)) {
+    atomic.sub<u64>(counts + DESTINATION_STATE_ACTIVE, ACTIVE_AND_REFERENCE);
+    return;
+  }
   if (state & STATE_TEMPLATE) atomic.sub<u32>(counts + DESTINATION_STATE_PERSISTENT, 1);
   else if (state & STATE_INACTIVE) atomic.sub<u32>(counts + DESTINATION_STATE_INACTIVE, 1);
   else atomic.sub<u32>(counts + DESTINATION_STATE_ACTIVE, 1);
-  checkLowerThreshold(destination(id), counts);
+  checkLowerThreshold(config, counts);
   atomic.sub<u32>(counts + DESTINATION_STATE_REFERENCES, 1);
 }
 
@@ -405,8 +434,10 @@ function unbindDestination(index: u32, state: u32): void {
  * @returns false when it controls others, or has ended already
  */
 function destroy(index: u32, chain: bool): bool {
-  if (atomic.cmpxchg<u32>(cold(index) + COLD_CONTROLLED, 0, CONTROL_ENDED) != 0) return false;
+  const mayControl = (load<u32>(hot(index), CONNECTION_STATE) & (STATE_TEMPLATE | STATE_FTP)) != 0;
+  if (mayControl && atomic.cmpxchg<u32>(cold(index) + COLD_CONTROLLED, 0, CONTROL_ENDED) != 0) return false;
   const state = markDead(index);
+  if (state & STATE_DEAD) return false;
   endTimer(index);
   takeOutOfChains(index, state);
   const controller = load<u32>(cold(index), COLD_CONTROLLER);

@@ -312,11 +312,12 @@ export const SERVICE_STATE_SIZE: u32 = 64;
 
 /** Destination state (64 bytes). All counts are changed by atomic adds. */
 export const DESTINATION_STATE_FLAGS: u32 = 0;
-export const DESTINATION_STATE_ACTIVE: u32 = 4;
-export const DESTINATION_STATE_INACTIVE: u32 = 8;
-export const DESTINATION_STATE_PERSISTENT: u32 = 12;
+export const DESTINATION_STATE_INACTIVE: u32 = 4;
+/** Beside the references, so that a new connection that is active counts in both by one addition. */
+export const DESTINATION_STATE_ACTIVE: u32 = 8;
 /** Connections and templates that name this destination. */
-export const DESTINATION_STATE_REFERENCES: u32 = 16;
+export const DESTINATION_STATE_REFERENCES: u32 = 12;
+export const DESTINATION_STATE_PERSISTENT: u32 = 16;
 /** full-nat: the ticket of the end that is tried next; modulo the pool's ends it is a place there. */
 export const DESTINATION_STATE_POOL_CURSOR: u32 = 20;
 /** A path MTU learned from an error about a tunnel packet, and the tick it expires at. */
