@@ -180,14 +180,14 @@ function takeFreeEnd(
 
 /**
  * A connection has let go of its local end, which is in no chain any more. When a search for its
- * destination has found nothing, the next one begins with this end.
+ * destination has found nothing and had to leave ends out, the next one begins with this end.
  */
 export function noteFreeEnd(index: u32): void {
   atomic.add<u32>(CONTROL_POOL_FREED, 1);
   const id = load<u32>(hot(index), CONNECTION_DESTINATION_ID);
   const at = destinationState(id) + DESTINATION_STATE_POOL_MISSES;
   const noted = atomic.load<u64>(at);
-  if (!<u32>noted || atomic.cmpxchg<u64>(at, noted, 0) != noted) return;
+  if (<u32>noted < LOCAL_END_TRIES_MAX || atomic.cmpxchg<u64>(at, noted, 0) != noted) return;
   const ticket = load<u32>(cold(index), COLD_POOL_TICKET);
   atomic.store<u32>(destinationState(id) + DESTINATION_STATE_POOL_CURSOR, ticket);
 }
