@@ -428,14 +428,16 @@ function unbindDestination(index: u32, state: u32): void {
 }
 
 /**
- * Ends an entry. Several workers may try, one does. It can control nobody from the first line on, and
- * once endTimer has returned no worker touches its links.
+ * Ends an entry. Several workers may try, one does. Templates and FTP's control connections control
+ * others: such an entry can do so no more from the first lines on. Once endTimer has returned no
+ * worker touches its links.
  * @param chain its controller goes too when that is idle and unassured
  * @returns false when it controls others, or has ended already
  */
 function destroy(index: u32, chain: bool): bool {
   const mayControl = (load<u32>(hot(index), CONNECTION_STATE) & (STATE_TEMPLATE | STATE_FTP)) != 0;
-  if (mayControl && atomic.cmpxchg<u32>(cold(index) + COLD_CONTROLLED, 0, CONTROL_ENDED) != 0) return false;
+  const controlledAt = cold(index) + COLD_CONTROLLED;
+  if (mayControl && atomic.cmpxchg<u32>(controlledAt, 0, CONTROL_ENDED) != 0) return false;
   const state = markDead(index);
   if (state & STATE_DEAD) return false;
   endTimer(index);

@@ -369,11 +369,11 @@ describe.each(PROBE_BUILDS)('%s', (build) => {
     const table = await Table.create(build);
     const random = new Random(SEED);
     const [first] = table.workers;
-    const make = () => {
-      table.insert(0, { ...randomConnection(random), isTemplate: false });
+    const make = (isTemplate: boolean) => {
+      table.insert(0, { ...randomConnection(random), isTemplate });
       return table.model[0].index;
     };
-    const [controller, controlled, late] = [make(), make(), make()];
+    const [controller, controlled, late] = [make(true), make(false), make(false)];
     first.call('addControl', controlled, controller);
     first.call('deleteConnection', controller);
     expect(checkMemory(table.bed.memory).live).toHaveLength(3);
