@@ -57,24 +57,19 @@ function matches(at: usize, entry: usize, node: u32): u32 {
   return u32(other == 0) * FOUND_BY_CLIENT;
 }
 
-/** What compareOne() says when the packet is another's and the chain goes on: bytes of the list. */
-const OPEN: u32 = 4;
-
 /**
- * Compares one entry. WHERE is the entry then, or the chain's next node.
- * @returns OPEN, or FOUND_*, or 0
+ * Compares one entry. WHERE is the entry then, or the chain's next node, 0 at its end.
+ * @returns FOUND_*, or 0
  */
 // @ts-ignore: decorator
 @inline
-function compareOne(at: usize, base: usize): u32 {
-  const node = load<u32>(at, WHERE);
+function compareOne(at: usize, base: usize, node: u32): u32 {
   const entry = entryOf(base, node);
   const next = load<u32>(entry + ((node & 1) << 2), CONNECTION_NEXT);
   const match = matches(at, entry, node);
-  const isOpen = u32(match == 0) & u32(next != 0);
   store<u8>(at, <u8>match, FOUND);
-  store<u32>(at, select<u32>(next, <u32>entry, isOpen), WHERE);
-  return match | (isOpen * OPEN);
+  store<u32>(at, select<u32>(<u32>entry, next, match), WHERE);
+  return match;
 }
 
 /** Whether the last compare() found the connections of all packets. */
@@ -84,31 +79,34 @@ export let foundAll: bool = false;
 export function compare(packets: u32): void {
   const base = hotBase;
   const list = worker + OPEN_LIST;
-  const nothing = worker + NOTHING;
-  let all: u32 = FOUND_BY_CLIENT;
   let to = list;
   let at: usize = note(0);
   const end = at + packets * NOTE_SIZE;
   for (; at != end; at += NOTE_SIZE) {
     // A packet that is done stays in the list only until the next one takes its place.
     store<u32>(to, <u32>at);
-    const result = compareOne(at, base);
-    to += <usize>(result & OPEN);
-    all &= result | (result >> 2);
+    to += <usize>(u32(compareOne(at, base, load<u32>(at, WHERE)) == 0) << 2);
   }
-  while (to != list) {
-    const open = to;
-    for (let from = list; from != open; from += 4) {
-      touchEntry(base, load<u32>(load<u32>(from), WHERE), nothing);
-    }
-    to = list;
-    for (let from = list; from != open; from += 4) {
-      const at = <usize>load<u32>(from);
-      store<u32>(to, <u32>at);
-      const result = compareOne(at, base);
-      to += <usize>(result & OPEN);
-      all &= result | (result >> 2);
-    }
+  foundAll = true;
+  while (to != list) to = compareListed(list, to);
+}
+
+/** A round: the next entries of those listed. @returns where the list ends of those that remain */
+function compareListed(list: usize, end: usize): usize {
+  const base = hotBase;
+  for (let from = list; from != end; from += 4) {
+    touchEntry(base, load<u32>(load<u32>(from), WHERE), worker + NOTHING);
   }
-  foundAll = all != 0;
+  let ended: u32 = 0;
+  let to = list;
+  for (let from = list; from != end; from += 4) {
+    const at = <usize>load<u32>(from);
+    const node = load<u32>(at, WHERE);
+    store<u32>(to, <u32>at);
+    // Behind a chain's end stands node 0, whose entry is no connection's.
+    ended |= u32(node == 0);
+    to += <usize>((u32(compareOne(at, base, node) == 0) & u32(node != 0)) << 2);
+  }
+  if (ended) foundAll = false;
+  return to;
 }
