@@ -470,6 +470,18 @@ export interface SteeringTables {
   tunnels?: readonly { address: Address; guePort?: number }[];
 }
 
+/** From what is published to what shall be. An item is told from others by all its fields. */
+export interface SteeringChanges {
+  /** Taken away first; what is not there is none the less not there afterwards. */
+  removed?: Pick<SteeringTables, 'services' | 'realServers' | 'tunnels'>;
+  /** What is there already is there once, as in SteeringTables. */
+  added?: Pick<SteeringTables, 'services' | 'realServers' | 'tunnels'>;
+  /** The short lists are replaced as a whole. Absent: as they are. */
+  marks?: NonNullable<SteeringTables['marks']>;
+  localAddresses?: NonNullable<SteeringTables['localAddresses']>;
+  fullNat?: NonNullable<SteeringTables['fullNat']>;
+}
+
 export interface SteeringCapacity {
   /** Services of addresses that have more than four, in each bank. Default 16,384. */
   services?: number;
@@ -532,6 +544,11 @@ export class Steering {
    * Less than a second after the last publish it first waits some 10 to 20 ms for the kernel.
    */
   publish(tables: SteeringTables): { written: number; deleted: number };
+  /**
+   * The same as a publish() of the whole with these changes, in a time that depends on the changes
+   * alone. When it throws, neither what is in force nor what the next changes start from changed.
+   */
+  publishChanges(changes: SteeringChanges): { written: number; deleted: number };
   /** False: everything passes to the kernel, tables and sockets stay. Starts as true. */
   setEnabled(enabled: boolean): void;
   /** Summed over all CPUs since load(). */

@@ -68,3 +68,10 @@ export function requireOneOf(value, name, allowed) {
   }
   return value;
 }
+
+/** @returns {unknown[]} absent: none */
+export function requireList(list, name) {
+  if (list === undefined) return [];
+  if (!Array.isArray(list)) throw typeError(name, 'an array', list);
+  return list;
+}

@@ -2,7 +2,8 @@
 //
 // There are two banks of every table. A publish brings the idle one from what it still holds (the
 // configuration before the present one) to what it shall hold, by writing differences only, and
-// then exchanges the banks by writing the control word. See bpf/steering.h.
+// then exchanges the banks by writing the control word. What is steered is kept in a book, so that a
+// change of it costs what the change is, not what all of it is. See bpf/steering.h.
 
 import {
   rangeError,
@@ -15,6 +16,8 @@ import { binding } from './binding.js';
 import { XdpProgram } from './bpf.js';
 import { systemError } from './errors.js';
 import { interfaceInfo, requireInterface } from './interface.js';
+import { differingEntries, SteeringBanks } from './steering-banks.js';
+import { SteeringBook, TABLE_NAMES } from './steering-book.js';
 import {
   bytecode,
   constants,
@@ -22,7 +25,6 @@ import {
   STEERING_PORTS_MAX,
   STEERING_QUEUES_MAX,
 } from './steering-bytecode.js';
-import { BANK_OFFSETS, encodeTables, TABLE_NAMES } from './steering-encode.js';
 
 const BANKS = 2;
 const CAPACITY_MAX = 16 * 1024 * 1024;
@@ -66,57 +68,6 @@ function sum(perCpu) {
   return Number(values.reduce((total, value) => total + value, 0n));
 }
 
-/** Packs keys of one bank: the entry's key with the bank bit set where it belongs. */
-function packKeys(keys, table, bank, keyLength) {
-  const packed = Buffer.alloc(keys.length * keyLength);
-  for (const [index, key] of keys.entries()) {
-    packed.latin1Write(key, index * keyLength, keyLength);
-    if (bank === 1) packed[index * keyLength + BANK_OFFSETS[table]] |= constants.KEY_BANK;
-  }
-  return packed;
-}
-
-function packValues(values, valueLength) {
-  const packed = Buffer.alloc(values.length * valueLength);
-  for (const [index, value] of values.entries()) {
-    packed.latin1Write(value, index * valueLength, valueLength);
-  }
-  return packed;
-}
-
-function difference(before, after) {
-  const removed = [];
-  const keys = [];
-  const values = [];
-  let kept = 0;
-  for (const [key, value] of after) {
-    const was = before.get(key);
-    if (was === value) {
-      kept += 1;
-      continue;
-    }
-    if (was !== undefined || before.has(key)) kept += 1;
-    keys.push(key);
-    values.push(value);
-  }
-  // Most publishes only add, change or remove little; then one walk is enough.
-  if (kept === before.size) return { removed, keys, values };
-  for (const key of before.keys()) if (!after.has(key)) removed.push(key);
-  return { removed, keys, values };
-}
-
-function emptyImage() {
-  return Object.fromEntries(TABLE_NAMES.map((table) => [table, new Map()]));
-}
-
-/** What a bank may hold after a publish broke off: all keys of both, none with a known value. */
-function uncertainImage(before, after) {
-  const unknown = (table) => [...before[table].keys(), ...after[table].keys()];
-  return Object.fromEntries(
-    TABLE_NAMES.map((table) => [table, new Map(unknown(table).map((key) => [key, undefined]))]),
-  );
-}
-
 function encodePort(index, mac) {
   const value = new Uint8Array(mapValueLength('ports'));
   new DataView(value.buffer).setUint32(constants['port_value.interface'], index, true);
@@ -139,8 +90,8 @@ export class Steering {
   #capacity;
   // By interface index: { slot, name, link }.
   #ports = new Map();
-  #images = Array.from({ length: BANKS }, emptyImage);
-  #bank = 0;
+  #book = new SteeringBook();
+  #banks;
   #published = false;
   #exchangedAt = Number.NEGATIVE_INFINITY;
   #enabled = true;
@@ -158,6 +109,7 @@ export class Steering {
     if (key !== INTERNAL) throw new TypeError('Use Steering.load() to make one of these.');
     this.#program = program;
     this.#capacity = capacity;
+    this.#banks = new SteeringBanks(program.maps);
   }
 
   get program() {
@@ -247,56 +199,43 @@ export class Steering {
 
   // --- tables ---
 
-  #requireFits(image) {
+  #requireFits(tables) {
     for (const table of TABLE_NAMES) {
       const field = CAPACITY_FIELDS[table];
-      if (image[table].size <= this.#capacity[field]) continue;
+      if (tables[table].size <= this.#capacity[field]) continue;
       throw rangeError(
-        `${image[table].size} ${field} are more than the ${this.#capacity[field]} this steering ` +
+        `${tables[table].size} ${field} are more than the ${this.#capacity[field]} this steering ` +
           `program was loaded for; raise capacity.${field}.`,
       );
     }
   }
 
-  // Deletes first, so that the old and the new entries of a full bank never meet.
-  #bring(bank, before, after) {
-    const done = { written: 0, deleted: 0 };
-    for (const table of TABLE_NAMES) {
-      const map = this.#program.maps[table];
-      const { removed, keys, values } = difference(before[table], after[table]);
-      map.deleteBatch(packKeys(removed, table, bank, map.keyLength), removed.length);
-      map.updateBatch(
-        packKeys(keys, table, bank, map.keyLength),
-        packValues(values, map.valueLength),
-        keys.length,
-      );
-      done.deleted += removed.length;
-      done.written += keys.length;
-    }
+  publish(tables) {
+    const book = SteeringBook.of(tables);
+    const done = this.#bring(book, differingEntries(this.#book.tables, book.tables));
+    this.#book = book;
     return done;
   }
 
-  #bringIdle(idle, image) {
-    const before = this.#images[idle];
+  publishChanges(changes) {
+    const { before, undo } = this.#book.change(changes);
     try {
-      const done = this.#bring(idle, before, image);
-      this.#images[idle] = image;
-      return done;
+      return this.#bring(this.#book, before);
     } catch (error) {
-      this.#images[idle] = uncertainImage(before, image);
+      undo();
       throw error;
     }
   }
 
-  publish(tables) {
-    const image = encodeTables(tables);
-    this.#requireFits(image);
-    const idle = 1 - this.#bank;
+  /** Puts a book in force whose entries of `before` are others than those in force. */
+  #bring({ tables }, before) {
+    this.#requireFits(tables);
     // Where the kernel refuses to wait, the time a publish takes has to do.
     if (performance.now() - this.#exchangedAt < RUN_MS_MAX) binding.waitForPrograms();
-    const done = this.#bringIdle(idle, image);
-    this.#writeControl({ bank: idle, published: true, enabled: this.#enabled });
-    this.#bank = idle;
+    const hasMarks = tables.marks.size > 0;
+    const done = this.#banks.bring(tables, before, (bank) =>
+      this.#writeControl({ bank, hasMarks, published: true, enabled: this.#enabled }),
+    );
     this.#published = true;
     this.#exchangedAt = performance.now();
     return done;
@@ -304,14 +243,16 @@ export class Steering {
 
   setEnabled(enabled) {
     requireBoolean(enabled, 'enabled');
-    this.#writeControl({ bank: this.#bank, published: this.#published, enabled });
+    const hasMarks = this.#book.tables.marks.size > 0;
+    const bank = this.#banks.inForce;
+    this.#writeControl({ bank, hasMarks, published: this.#published, enabled });
     this.#enabled = enabled;
   }
 
-  #writeControl({ bank, published, enabled }) {
+  #writeControl({ bank, hasMarks, published, enabled }) {
     let bits = bank === 1 ? constants.CONTROL_BANK : 0;
     if (published && enabled) bits |= constants.CONTROL_ENABLED;
-    if (this.#images[bank].marks.size > 0) bits |= constants.CONTROL_HAS_MARKS;
+    if (hasMarks) bits |= constants.CONTROL_HAS_MARKS;
     const value = new Uint8Array(8);
     new DataView(value.buffer).setBigUint64(0, BigInt(bits), true);
     this.#program.maps.control.update(word(0), value);
