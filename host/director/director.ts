@@ -4,7 +4,6 @@
 //   memory -> tables and control core -> control socket -> the kernel's world -> configuration
 //   -> steering program attached -> sockets -> workers -> traffic is steered to the sockets: ready
 
-import type { SteeringTables } from 'af-xdp-socket';
 import { Captures } from '../capture/captures.ts';
 import { readVersion } from '../cli/version.ts';
 import { formatProblem } from '../config/problems.ts';
@@ -52,7 +51,7 @@ import { nonZeroCounters, RateMeter, usedConnections, workerPackets } from './st
 import { serviceStatuses } from './status-services.ts';
 import { PortSteering } from './steering.ts';
 import { SteeringOrder } from './steering-order.ts';
-import { steeringTables } from './steering-tables.ts';
+import { type SteeringSurroundings, steeringTables } from './steering-tables.ts';
 import { kernelWarnings } from './warnings.ts';
 
 /** The control core's timers are asked this often: estimator, defence, trash. */
@@ -87,7 +86,11 @@ export class Director {
   readonly #metrics: MetricsListener;
   #world: KernelWorld | undefined;
   #steering: PortSteering | undefined;
-  readonly #steeringOrder = new SteeringOrder((tables) => this.#steering?.publish(tables) === true);
+  readonly #steeringOrder = new SteeringOrder({
+    waysOf: (key) => this.#control.waysOf(key),
+    surroundings: () => this.#steeringSurroundings(),
+    publish: (changes) => this.#steering?.publish(changes) === true,
+  });
   #links: Links | undefined;
   #pool: WorkerPool | undefined;
   #watcher: ConfigWatcher | undefined;
@@ -95,8 +98,6 @@ export class Director {
   /** Warnings that have been logged and still hold. */
   #warned: ReadonlySet<string> = new Set();
   #steeringIsStale = false;
-  /** What steering depends on has not changed since these were derived from it. */
-  #derivedSteering: SteeringTables | undefined;
   #isReady = false;
   #stopping: Promise<void> | undefined;
 
@@ -138,7 +139,8 @@ export class Director {
       memory,
       control: this.#control,
       now: () => Math.floor(this.#clock() / TICK_MS),
-      steering: () => this.#steeringTables(),
+      steering: () =>
+        steeringTables({ services: this.#control.ways(), ...this.#steeringSurroundings() }),
     });
     this.#metrics = new MetricsListener({
       memory,
@@ -191,7 +193,7 @@ export class Director {
     const steering = new PortSteering(config, this.#log);
     this.#closers.push(() => steering.close());
     this.#steering = steering;
-    this.#publishSteering();
+    this.#steeringOrder.after();
     for (const port of this.#ports) steering.attach(port);
     await this.#world!.setPorts(this.#portInterfaces());
     const links = Links.open(this.#memory, this.#plans);
@@ -318,11 +320,12 @@ export class Director {
     this.#running.noteChange(change);
     const { origin } = this.#running;
     if (origin !== 'start') this.#changeLog.add(change, origin);
-    if (changesSteering(change)) this.#steeringChanged();
+    if (!changesSteering(change)) return;
+    this.#steeringOrder.note(change.service);
+    this.#steeringChanged();
   }
 
   #steeringChanged(): void {
-    this.#derivedSteering = undefined;
     if (this.#steeringIsStale) return;
     this.#steeringIsStale = true;
     // One publication for all changes of a batch, and after the workers have got them.
@@ -332,19 +335,18 @@ export class Director {
   #bringSteeringUpToDate(): void {
     if (!this.#steeringIsStale) return;
     this.#steeringIsStale = false;
-    this.#publishSteering();
+    this.#steeringOrder.after();
     this.#updateTargets();
   }
 
   #onWorld(world: World): void {
-    this.#derivedSteering = undefined;
     const before = this.#control.tables.world;
     const adopt = () => this.#control.setWorld(world);
     // What does not fit at the start is no start; later the world before it stays.
     if (this.#isReady) this.#guard(adopt);
     else adopt();
     for (const port of logPortChanges(this.#log, before, world)) this.#steering?.refresh(port);
-    this.#publishSteering();
+    this.#steeringOrder.after();
     this.#updateTargets();
   }
 
@@ -357,25 +359,15 @@ export class Director {
     this.#neighbourEvents.onNeighbour(neighbour, this.#ports[port].config.name, isTarget);
   }
 
-  #publishSteering(): void {
-    this.#steeringOrder.after(this.#steeringTables());
-  }
-
   /** The workers are about to get new tables. */
   #steerNewServers(): void {
-    if (this.#steeringIsStale) this.#steeringOrder.before(this.#steeringTables());
+    if (this.#steeringIsStale) this.#steeringOrder.before();
   }
 
-  #steeringTables(): SteeringTables {
-    const control = this.#control;
-    const { marks } = this.#running.config;
-    this.#derivedSteering ??= steeringTables({
-      services: control.ways(),
-      marks: markRulesOf(marks),
-      pool: control.tables.pool,
-      addresses: control.tables.world.addresses,
-    });
-    return this.#derivedSteering;
+  #steeringSurroundings(): SteeringSurroundings {
+    const { tables } = this.#control;
+    const marks = markRulesOf(this.#running.config.marks);
+    return { marks, pool: tables.pool, addresses: tables.world.addresses };
   }
 
   get #procSource(): ProcSource {

@@ -3,67 +3,105 @@
 // steered before the workers know them. Services come after, and all that goes, goes last.
 
 import { isDeepStrictEqual } from 'node:util';
-import type { SteeringTables } from 'af-xdp-socket';
-import { EndpointSet } from './endpoint-set.ts';
+import type { SteeringChanges } from 'af-xdp-socket';
+import type { ServiceWays } from '../ipvs/control.ts';
+import type { ServiceKey } from '../ipvs/types.ts';
+import { SteeredServices } from './steered-services.ts';
+import { type SteeringSurroundings, shortTables } from './steering-tables.ts';
+
+/** What the order works with. */
+export interface SteeringOrderOptions {
+  /** A service as it is now, undefined when it is gone. */
+  readonly waysOf: (key: ServiceKey) => ServiceWays | undefined;
+  readonly surroundings: () => SteeringSurroundings;
+  /** Puts changes in force; false when it could not, and then nothing of them is. */
+  readonly publish: (changes: SteeringChanges) => boolean;
+}
+
+type ShortTables = ReturnType<typeof shortTables>;
+
+const NOTHING: ShortTables = { marks: [], localAddresses: [], fullNat: [] };
 
 /** Publishes what is steered, in the right order around the workers' tables. */
 export class SteeringOrder {
-  readonly #publish: (tables: SteeringTables) => boolean;
-  #published: SteeringTables | undefined;
+  readonly #options: SteeringOrderOptions;
+  readonly #services: SteeredServices;
+  /** What is in force, once anything is. */
+  #short = NOTHING;
+  #isInForce = false;
 
-  /** @param publish makes tables those in force; false when it could not */
-  constructor(publish: (tables: SteeringTables) => boolean) {
-    this.#publish = publish;
+  constructor(options: SteeringOrderOptions) {
+    this.#options = options;
+    this.#services = new SteeredServices(options.waysOf);
   }
 
-  /** To be called before the workers get the tables that `next` belongs to. */
-  before(next: SteeringTables): void {
-    const now = this.#published;
-    if (now === undefined) return;
-    const servers = new EndpointSet(now.realServers);
-    const realServers = joined(now.realServers, next.realServers, (each) => servers.has(each));
-    const tunnels = joined(now.tunnels, next.tunnels, isAmong(now.tunnels, tunnelWord));
-    const pool = isAmong(now.fullNat, (each) => JSON.stringify(each));
-    const fullNat = joined(now.fullNat, next.fullNat, pool);
-    const isNew = [realServers, tunnels, fullNat].some((list) => list.isLonger);
-    if (!isNew) return;
-    this.#put({
-      ...now,
-      realServers: realServers.list,
-      tunnels: tunnels.list,
-      fullNat: fullNat.list,
-    });
+  /** A service came, went, or has other servers, or other ways to them. */
+  note(service: ServiceKey): void {
+    this.#services.note(service);
+  }
+
+  /** To be called before the workers get the tables that all that was noted belongs to. */
+  before(): void {
+    const { fullNat: next } = this.#update();
+    if (!this.#isInForce) return;
+    const { realServers, tunnels } = this.#services;
+    const fullNat = withMissing(this.#short.fullNat, next);
+    const added = { realServers: realServers.added, tunnels: tunnels.added };
+    const isLonger = fullNat.length > this.#short.fullNat.length;
+    if (added.realServers.length === 0 && added.tunnels.length === 0 && !isLonger) return;
+    if (!this.#options.publish(isLonger ? { added, fullNat } : { added })) return;
+    if (isLonger) this.#short = { ...this.#short, fullNat };
+    realServers.settleAdded();
+    tunnels.settleAdded();
   }
 
   /** To be called when the workers have them. */
-  after(next: SteeringTables): void {
-    if (isDeepStrictEqual(this.#published, next)) return;
-    this.#put(next);
+  after(): void {
+    const short = this.#update();
+    const { services, realServers, tunnels } = this.#services;
+    const lists = { services, realServers, tunnels };
+    const changes: SteeringChanges = {
+      ...changedTables(this.#short, short),
+      ...notEmpty('removed', listsOf(lists, 'removed')),
+      ...notEmpty('added', listsOf(lists, 'added')),
+    };
+    if (this.#isInForce && Object.keys(changes).length === 0) return;
+    if (!this.#options.publish(changes)) return;
+    this.#isInForce = true;
+    this.#short = short;
+    for (const list of Object.values(lists)) {
+      list.settleAdded();
+      list.settleRemoved();
+    }
   }
 
-  #put(tables: SteeringTables): void {
-    if (this.#publish(tables)) this.#published = tables;
+  #update(): ShortTables {
+    this.#services.update();
+    return shortTables(this.#options.surroundings(), this.#services.use);
   }
 }
 
-function tunnelWord({ address, guePort }: NonNullable<SteeringTables['tunnels']>[number]): string {
-  return `${address} ${guePort ?? ''}`;
+type Lists = Pick<SteeredServices, 'services' | 'realServers' | 'tunnels'>;
+type ListChanges = NonNullable<SteeringChanges['added']>;
+
+/** What has come to, or gone from, lists where anything has. */
+function listsOf(lists: Lists, direction: 'added' | 'removed'): ListChanges {
+  const entries = Object.entries(lists).map(([name, list]) => [name, list[direction]] as const);
+  return Object.fromEntries(entries.filter(([, items]) => items.length > 0));
 }
 
-function isAmong<Item>(
-  list: readonly Item[] = [],
-  wordOf: (item: Item) => string,
-): (item: Item) => boolean {
-  const words = new Set(list.map(wordOf));
-  return (item) => words.has(wordOf(item));
+function notEmpty(name: 'added' | 'removed', lists: ListChanges): SteeringChanges {
+  return Object.keys(lists).length === 0 ? {} : { [name]: lists };
 }
 
-/** Both lists; the second's own come last. */
-function joined<Item>(
-  first: readonly Item[] = [],
-  second: readonly Item[] = [],
-  isInFirst: (item: Item) => boolean,
-): { readonly list: readonly Item[]; readonly isLonger: boolean } {
-  const added = second.filter((item) => !isInFirst(item));
-  return { list: [...first, ...added], isLonger: added.length > 0 };
+function changedTables(now: ShortTables, next: ShortTables): Partial<ShortTables> {
+  const names = ['marks', 'localAddresses', 'fullNat'] as const;
+  const changed = names.filter((name) => !isDeepStrictEqual(now[name], next[name]));
+  return Object.fromEntries(changed.map((name) => [name, next[name]]));
+}
+
+/** The first list, and what only the second has. */
+function withMissing<Item>(first: readonly Item[], second: readonly Item[]): Item[] {
+  const words = new Set(first.map((item) => JSON.stringify(item)));
+  return [...first, ...second.filter((item) => !words.has(JSON.stringify(item)))];
 }

@@ -1,7 +1,7 @@
 // The steering program's life: loaded, told what is ours, attached to every port, and given the
 // sockets at the very end, so that no packet is taken before somebody is there to handle it.
 
-import { Steering, type SteeringOutcome, type SteeringTables } from 'af-xdp-socket';
+import { Steering, type SteeringChanges, type SteeringOutcome } from 'af-xdp-socket';
 import type { Config } from '../config/types.ts';
 import type { Logger } from '../log.ts';
 import type { WorldPort } from '../tables/world.ts';
@@ -73,12 +73,12 @@ export class PortSteering {
   }
 
   /**
-   * Replaces what is steered; what was in force stays when it cannot be.
+   * Changes what is steered; what was in force stays when it cannot be.
    * @returns whether it could
    */
-  publish(tables: SteeringTables): boolean {
+  publish(changes: SteeringChanges): boolean {
     try {
-      this.#steering.publish(tables);
+      this.#steering.publishChanges(changes);
       return true;
     } catch (error) {
       this.#log.error(

@@ -776,13 +776,13 @@ export class Control implements IpvsControl {
 
   /** Every service with its destinations; cheaper than services() and destinations(). */
   ways(): ServiceWays[] {
-    return Array.from(this.#services.values(), ({ key, destinations }) => ({
-      service: { key },
-      destinations: destinations.map((destination) => {
-        const { forwarding, tunnelType, tunnelPort } = destination.options;
-        return { key: destination.key, forwarding, tunnelType, tunnelPort };
-      }),
-    }));
+    return Array.from(this.#services.values(), serviceWays);
+  }
+
+  /** The same of one service, undefined without it. */
+  waysOf(key: ServiceKey): ServiceWays | undefined {
+    const service = this.#services.get(serviceName(resolveService(key).key));
+    return service && serviceWays(service);
   }
 
   /** Connections of a destination that are in the table now, undefined without the destination. */
@@ -926,6 +926,16 @@ function serviceEntry(service: Service, isLive: boolean): ServiceEntry {
     id: service.id,
     destinationCount: service.destinations.length,
     statistics: service.statistics.read(isLive),
+  };
+}
+
+function serviceWays({ key, destinations }: Service): ServiceWays {
+  return {
+    service: { key },
+    destinations: destinations.map((destination) => {
+      const { forwarding, tunnelType, tunnelPort } = destination.options;
+      return { key: destination.key, forwarding, tunnelType, tunnelPort };
+    }),
   };
 }
 
