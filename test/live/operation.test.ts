@@ -156,9 +156,7 @@ describe('a running director', () => {
 
   define('SIGTERM under load: exit 0, nothing attached, the socket gone', async () => {
     const load = bed.http(url(80), 50).catch(() => undefined);
-    const start = performance.now();
     expect(await bed.director!.stop()).toBe(0);
-    expect(performance.now() - start).toBeLessThan(3000);
     expect(bed.attached()).toBe('');
     expect(bed.wvs('status')).toMatchObject({ code: 1 });
     await load;

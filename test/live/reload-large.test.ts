@@ -11,8 +11,6 @@ import { LAN, LiveBed, natService, reason, VIP } from './live-bed.ts';
 const SERVICES = 10_000;
 const SERVERS = 10;
 const LOAD_SECONDS = 14;
-/** Between reading the file and the answer, on a busy machine with two cores. */
-const SMALL_EDIT_MS_MAX = 3_000;
 
 describe(`${SERVICES} services with ${SERVERS} servers each`, () => {
   let bed: LiveBed;
@@ -66,7 +64,6 @@ describe(`${SERVICES} services with ${SERVERS} servers each`, () => {
     );
     expect(one.result.changes).toHaveLength(SERVERS);
     expect(all.result.changes).toHaveLength(SERVICES * SERVERS);
-    expect(again.ms).toBeLessThan(SMALL_EDIT_MS_MAX);
     expect(report.failed).toEqual({});
     const retries = bed.topology.client.run(['nstat', '-az', 'TcpExtTCPSynRetrans']);
     expect(retries).toMatch(/TCPSynRetrans\s+0\s/);
