@@ -150,7 +150,7 @@ function diffService(before: ServiceConfig, after: ServiceConfig): Change[] {
 }
 
 /** Whether the same servers are listed in the same order, which is so for nearly every service. */
-function hasSameKeys(
+export function hasSameKeys(
   before: readonly DestinationConfig[],
   after: readonly DestinationConfig[],
 ): boolean {

@@ -78,9 +78,8 @@ export class DrainKeeper {
     const drain = service?.servers.get(serverKey);
     if (service === undefined || drain === undefined) return undefined;
     const now = this.#options.now();
-    this.#count(now);
     return {
-      open: this.#openOf(service, drain),
+      open: this.#openOf(service, drain, now),
       elapsed: seconds(now - drain.startedAt),
       remaining: seconds(Math.max(0, drain.deadline - now)),
     };
@@ -93,13 +92,12 @@ export class DrainKeeper {
     // Before all workers have the tables in which they drain, new connections may still come.
     if (!control.tables.isAdopted()) return [];
     const now = this.#options.now();
-    this.#count(now);
     const gone: DrainedServer[] = [];
     let open = 0;
     for (const [key, service] of this.#drains) {
       for (const [server, drain] of service.servers) {
         if (now - drain.startedAt < SETTLE_MS) continue;
-        const left = this.#openOf(service, drain);
+        const left = this.#openOf(service, drain, now);
         open += left;
         if (left > 0 && now < drain.deadline) continue;
         gone.push({ service: key, server, open: left, elapsedMs: now - drain.startedAt });
@@ -109,10 +107,11 @@ export class DrainKeeper {
     return gone;
   }
 
-  #openOf({ service }: ServiceDrain, { destination }: Drain): number {
+  #openOf({ service }: ServiceDrain, { destination }: Drain, now: number): number {
     const key = serviceKeyOf(service.listen);
     const counts = this.#options.control.connectionCounts(key, destinationKeyOf(destination));
     if (counts === undefined || counts.active + counts.inactive === 0) return 0;
+    this.#count(now);
     // What is established is surely open; of the others, only a look at the table tells.
     return Math.max(counts.active, this.#open.get(counts.id) ?? counts.inactive);
   }

@@ -6,6 +6,7 @@
 //        ^                            |
 //        +------- put back in --------+
 
+import { hasSameKeys } from '../config/diff.ts';
 import type { DestinationConfig, ServiceConfig } from '../config/types.ts';
 import type { Services } from './placed.ts';
 
@@ -48,8 +49,9 @@ export function drainsAfter(input: DrainInput): Map<string, ServiceDrain> {
   const after = new Map<string, ServiceDrain>();
   for (const [key, placed] of input.placed) {
     const wanted = input.wanted.get(key);
-    // Nothing can be missing from a service that is the same.
+    // Nothing can be missing from a service that is the same, or has the same servers.
     if (wanted === placed) continue;
+    if (wanted !== undefined && hasSameKeys(placed.servers, wanted.servers)) continue;
     const drain = serviceDrain(placed, wanted, input);
     if (drain.servers.size > 0) after.set(key, drain);
   }
@@ -80,14 +82,18 @@ export function drainsWithout(
   drains: Drains,
   gone: readonly { readonly service: string; readonly server: string }[],
 ): Map<string, ServiceDrain> {
-  const after = new Map(drains);
+  const left = new Map<string, Map<string, Drain>>();
   for (const { service, server } of gone) {
-    const drain = after.get(service);
+    const drain = drains.get(service);
     if (drain === undefined) continue;
-    const servers = new Map(drain.servers);
+    const servers = left.get(service) ?? new Map(drain.servers);
     servers.delete(server);
+    left.set(service, servers);
+  }
+  const after = new Map(drains);
+  for (const [service, servers] of left) {
     if (servers.size === 0) after.delete(service);
-    else after.set(service, { ...drain, servers });
+    else after.set(service, { ...drains.get(service)!, servers });
   }
   return after;
 }

@@ -194,7 +194,7 @@ export class RunningConfig {
     const foreign = repairs(only(placed, this.#foreign).values(), control);
     const tableChanges = placedChanges(this.#placed, placed, known);
     const affected = affectedServers(tableChanges, control);
-    const told = [...fileChanges, ...foreign.filter((change) => !isTold(change, fileChanges))];
+    const told = [...fileChanges, ...withoutTold(foreign, fileChanges)];
     const more = this.#options.warnings?.(config) ?? [];
     return {
       config,
@@ -303,10 +303,11 @@ function isGlobal(change: Change): change is GlobalChange {
   return change.kind === 'director-changed' || change.kind === 'marks-changed';
 }
 
-/** Whether the file's own changes speak of the same service or server already. */
-function isTold(change: Change, fileChanges: readonly Change[]): boolean {
-  const word = subjectOf(change);
-  return fileChanges.some((other) => subjectOf(other) === word);
+/** Changes of what the file's own changes do not speak of already. */
+function withoutTold(changes: readonly Change[], fileChanges: readonly Change[]): Change[] {
+  if (changes.length === 0) return [];
+  const told = new Set(fileChanges.map(subjectOf));
+  return changes.filter((change) => !told.has(subjectOf(change)));
 }
 
 function subjectOf(change: Change): string | undefined {

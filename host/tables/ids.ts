@@ -9,8 +9,9 @@ export class Ids {
   readonly #table: string;
   readonly #limit: number;
   #fresh = 1;
-  /** Freed and safe to use; the one freed first is used first. */
+  /** Freed and safe to use; the one freed first is used first. Those before `#next` are used up. */
   #free: number[] = [];
+  #next = 0;
   /** Freed since the last publication, and freed before it. */
   #leaving: number[] = [];
   #published: number[] = [];
@@ -22,7 +23,7 @@ export class Ids {
 
   /** Whether take() would succeed. */
   get available(): boolean {
-    return this.#free.length > 0 || this.#fresh <= this.#limit;
+    return this.#next < this.#free.length || this.#fresh <= this.#limit;
   }
 
   /**
@@ -32,8 +33,9 @@ export class Ids {
   take(): number {
     // Fresh ids first: they have no past at all.
     if (this.#fresh <= this.#limit) return this.#fresh++;
-    const id = this.#free.shift();
+    const id = this.#free[this.#next];
     if (id === undefined) throw new TableFullError(this.#table, this.#limit);
+    this.#next++;
     return id;
   }
 
@@ -51,7 +53,8 @@ export class Ids {
   /** Every worker has adopted the published generation. */
   onAdopted(): void {
     if (this.#published.length === 0) return;
-    this.#free = this.#free.concat(this.#published);
+    this.#free = this.#free.slice(this.#next).concat(this.#published);
+    this.#next = 0;
     this.#published = [];
   }
 }
