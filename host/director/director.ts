@@ -378,10 +378,7 @@ export class Director {
   #updateTargets(): void {
     if (this.#world === undefined) return;
     const control = this.#control;
-    const servers = new Set<string>();
-    for (const { destinations } of control.ways()) {
-      for (const { key } of destinations) servers.add(key.address);
-    }
+    const servers = control.destinationAddresses();
     this.#keeper.setTargets(nextHopTargets(this.#memory, control.tables.world, servers));
   }
 

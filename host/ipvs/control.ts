@@ -785,6 +785,15 @@ export class Control implements IpvsControl {
     return service && serviceWays(service);
   }
 
+  /** The addresses of all destinations, each once. */
+  destinationAddresses(): Set<string> {
+    const addresses = new Set<string>();
+    for (const { destinations } of this.#services.values()) {
+      for (const { key } of destinations) addresses.add(key.address);
+    }
+    return addresses;
+  }
+
   /** Connections of a destination that are in the table now, undefined without the destination. */
   connectionCounts(key: ServiceKey, at: DestinationKey): ConnectionCounts | undefined {
     const service = this.#services.get(serviceName(resolveService(key).key));
