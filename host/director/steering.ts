@@ -17,6 +17,7 @@ const GROWTH = 2;
 export class PortSteering {
   readonly #steering: Steering;
   readonly #modes = new Map<number, 'native' | 'generic'>();
+  #hasPublished = false;
   readonly #log: Logger;
 
   /** @throws StartError */
@@ -79,6 +80,9 @@ export class PortSteering {
   publish(changes: SteeringChanges): boolean {
     try {
       this.#steering.publishChanges(changes);
+      // Everything goes into the other bank as well, which the first change would have to wait for.
+      if (!this.#hasPublished) this.#steering.publishChanges({});
+      this.#hasPublished = true;
       return true;
     } catch (error) {
       this.#log.error(

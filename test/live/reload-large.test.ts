@@ -25,8 +25,8 @@ describe(`${SERVICES} services with ${SERVERS} servers each`, () => {
   });
   afterAll(() => bed?.close());
 
-  /** The service that is asked, and the many; `weight` of each by its number. */
-  function write(weight: (service: number) => number): void {
+  /** The service that is asked, and the many; `weight` of each by its number; one has more servers. */
+  function write(weight: (service: number) => number, more = 0): void {
     const asked = natService(
       80,
       LAN.servers.slice(0, 2).map((address) => `${address}:8080`),
@@ -38,7 +38,8 @@ describe(`${SERVICES} services with ${SERVERS} servers each`, () => {
         `  - name: service-${service}\n    listen: 203.0.${high}.${low}:80/tcp\n` +
           '    scheduler: wrr\n    forwarding: nat\n    servers:\n',
       );
-      for (let server = 1; server <= SERVERS; server++) {
+      const servers = service === 5000 ? SERVERS + more : SERVERS;
+      for (let server = 1; server <= servers; server++) {
         const address = `10.${high + 100}.${low}.${server}`;
         lines.push(`      - { address: '${address}:8080', weight: ${weight(service)} }\n`);
       }
@@ -54,16 +55,18 @@ describe(`${SERVICES} services with ${SERVERS} servers each`, () => {
     const loaded = runClient(bed.topology.client, ['http', load], { timeout: 60_000 });
     const one = await timedReload((service) => (service === 5000 ? 7 : 1));
     const again = await timedReload(() => 1);
-    const all = await timedReload(() => 3);
+    const grown = await timedReload(() => 1, 1);
+    const all = await timedReload(() => 3, 1);
     const report = await loaded;
     process.stderr.write(
-      `${SERVICES} x ${SERVERS}: a small edit in ${one.ms} and ${again.ms} ms, all weights in ` +
-        `${all.ms} ms; ${report.answered} requests meanwhile, longest ` +
+      `${SERVICES} x ${SERVERS}: a small edit in ${one.ms} and ${again.ms} ms, a server more in ` +
+        `${grown.ms} ms, all weights in ${all.ms} ms; ${report.answered} requests meanwhile, longest ` +
         `${report.latency.max.toFixed(0)} ms; planned and published in ` +
         `${bed.log('reloaded').map(({ milliseconds }) => milliseconds)} ms\n`,
     );
     expect(one.result.changes).toHaveLength(SERVERS);
-    expect(all.result.changes).toHaveLength(SERVICES * SERVERS);
+    expect(grown.result.changes).toHaveLength(1);
+    expect(all.result.changes).toHaveLength(SERVICES * SERVERS + 1);
     expect(report.failed).toEqual({});
     const retries = bed.topology.client.run(['nstat', '-az', 'TcpExtTCPSynRetrans']);
     expect(retries).toMatch(/TCPSynRetrans\s+0\s/);
@@ -71,8 +74,9 @@ describe(`${SERVICES} services with ${SERVERS} servers each`, () => {
 
   async function timedReload(
     weight: (service: number) => number,
+    more = 0,
   ): Promise<{ result: ReloadResult; ms: number }> {
-    write(weight);
+    write(weight, more);
     const start = performance.now();
     const result = (await askDirector(bed.socket, 'reload', {})) as ReloadResult;
     return { result, ms: Math.round(performance.now() - start) };
