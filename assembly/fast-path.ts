@@ -20,7 +20,7 @@ import { readEnds, verify } from './fast-path/classify.ts';
 import { compare, foundAll } from './fast-path/compare.ts';
 import { loadHeads, locate, touchEntries, touchWide } from './fast-path/locate.ts';
 import { FOUND, FRAME, FRAME_LENGTH, note } from './fast-path/note.ts';
-import { findReady, setExpectations } from './fast-path/ready.ts';
+import { allUsual, findReady, findUnusual, setExpectations } from './fast-path/ready.ts';
 import { countSent, sendReady } from './fast-path/send.ts';
 import { bank, enabled, worker } from './instance.ts';
 
@@ -69,7 +69,9 @@ export function findConnections(ring: usize, packets: u32, way: usize): bool {
  * @returns the first packet that is not: it must be handled before the next
  */
 export function forwardHits(from: u32, packets: u32): u32 {
-  const end = sendReady(from, findReady(from, packets));
+  let ready = findReady(from, packets);
+  if (!allUsual) ready = findUnusual(from, ready);
+  const end = sendReady(from, ready);
   countSent(from, end);
   return end;
 }

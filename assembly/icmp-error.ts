@@ -69,8 +69,9 @@ const TOS_KEPT: u32 = 0x1e;
 // @ts-ignore: decorator
 @inline
 export function nextIdentification(): u32 {
-  const value = load<u32>(worker, WORKER_IDENTIFICATION) + 1;
-  store<u32>(worker, value, WORKER_IDENTIFICATION);
+  const at = worker + WORKER_IDENTIFICATION;
+  const value = load<u32>(at) + 1;
+  store<u32>(at, value);
   return value & 0xffff;
 }
 

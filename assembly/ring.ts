@@ -76,6 +76,13 @@ export function ringRelease(ring: usize, count: u32): void {
   atomic.store<u32>(at, load<u32>(at) + count);
 }
 
+/** The slot that a producer writes next, before the ring's mask. */
+// @ts-ignore: decorator
+@inline
+export function reservedSlot(ring: usize): u32 {
+  return load<u32>(load<u32>(ring, RING_PRODUCER)) + load<u32>(ring, RING_RESERVED);
+}
+
 /** Puts a frame into a TX ring; it is sent when the turn submits. @returns false: the ring is full */
 export function reserveTransmit(linkAt: usize, at: usize, length: u32, options: u32): bool {
   const ring = linkAt + LINK_TRANSMIT;
@@ -85,13 +92,12 @@ export function reserveTransmit(linkAt: usize, at: usize, length: u32, options: 
     if (!room) return false;
   }
   store<u32>(ring, room - 1, RING_ROOM);
-  const reserved = load<u32>(ring, RING_RESERVED);
-  const slot = (load<u32>(load<u32>(ring, RING_PRODUCER)) + reserved) & load<u32>(ring, RING_MASK);
+  const slot = reservedSlot(ring) & load<u32>(ring, RING_MASK);
   const descriptor = <usize>load<u32>(ring, RING_DESCRIPTORS) + <usize>slot * DESCRIPTOR_SIZE;
   store<u64>(descriptor, at - frames, DESCRIPTOR_ADDRESS);
   store<u32>(descriptor, length, DESCRIPTOR_LENGTH);
   store<u32>(descriptor, options, DESCRIPTOR_OPTIONS);
-  store<u32>(ring, reserved + 1, RING_RESERVED);
+  store<u32>(ring, load<u32>(ring, RING_RESERVED) + 1, RING_RESERVED);
   return true;
 }
 

@@ -39,6 +39,7 @@ import {
   ENDS,
   FRAME,
   FRAME_LENGTH,
+  HOW,
   KIND,
   LENGTH,
   NOTE_SIZE,
@@ -82,8 +83,9 @@ export function readEnds(ring: usize, packets: u32, way: usize): bool {
     const length = load<u32>(descriptor, DESCRIPTOR_LENGTH);
     store<u32>(at, <u32>frame, FRAME);
     store<u16>(at, <u16>length, FRAME_LENGTH);
-    store<u16>(at, 0, SEEMS);
     store<u32>(at, 0, KIND);
+    // With it OUTER and SEEMS.
+    store<u32>(at, 0, HOW);
     if (length < ETHERNET_SIZE + 40) continue;
     if ((load<u64>(frame) ^ mac) << 16) continue;
     const type = load<u32>(frame, ETHERNET_TYPE);

@@ -23,7 +23,9 @@ export const OUTWARDS: u32 = 22; // u8
 /** FOUND_*, 0 when no connection was found. */
 export const FOUND: u32 = 23; // u8
 /** How a packet that is ready is forwarded: HOW_*. */
-export const HOW: u32 = 24; // u16
+export const HOW: u32 = 24; // u8
+/** Bytes of the header that was put in front of it. */
+export const OUTER: u32 = 25; // u8
 /** What KIND will be unless something is found that is not plain. */
 export const SEEMS: u32 = 26; // u16
 /** Of the IP packet. */

@@ -36,7 +36,6 @@ import {
   WIDE_LOCAL,
   WIDE_VIRTUAL,
 } from '../shared/layout.ts';
-import { isPlainTunnel } from '../forward/tunnel.ts';
 import {
   bank,
   destinationState,
@@ -48,7 +47,6 @@ import {
 } from '../instance.ts';
 import { CHAIN_LOCKED } from '../lock.ts';
 import { IPV6_SOURCE } from './frame.ts';
-import { differ16 } from './locate.ts';
 import {
   CHAIN,
   EXPECTATIONS,
@@ -62,7 +60,6 @@ import {
   HOW_OUTWARDS,
   HOW_OUTWARDS_SHIFT,
   KIND,
-  LENGTH,
   NOTE_SIZE,
   OUTWARDS,
   WAY,
@@ -122,6 +119,17 @@ function isUnexpected(entry: usize, state: u32, expected: usize): u32 {
   );
 }
 
+/** Whether 32 bytes are the same as 16 and 16 elsewhere. */
+// @ts-ignore: decorator
+@inline
+function isSame32(both: usize, first: usize, second: usize): bool {
+  const differences = v128.or(
+    v128.xor(v128.load(both), v128.load(first)),
+    v128.xor(v128.load(both, 16), v128.load(second)),
+  );
+  return !v128.any_true(differences);
+}
+
 /**
  * Whether a packet's IPv6 addresses are the connection's: folded ones of other addresses may be
  * equal.
@@ -131,34 +139,46 @@ function isUnexpected(entry: usize, state: u32, expected: usize): u32 {
 function isSameWide(entry: usize, frame: usize, how: u32): bool {
   const wide = wideBase + (entry - hotBase);
   const source = frame + IPV6_SOURCE;
-  if (!(how & HOW_OUTWARDS)) {
-    return !(differ16(wide + WIDE_CLIENT, source) | differ16(wide + WIDE_VIRTUAL, source + 16));
-  }
+  if (!(how & HOW_OUTWARDS)) return isSame32(source, wide + WIDE_CLIENT, wide + WIDE_VIRTUAL);
   const end: usize = (how & HOW_METHOD) == FORWARD_FULL_NAT ? WIDE_LOCAL : WIDE_CLIENT;
-  return !(differ16(wide + WIDE_DESTINATION, source) | differ16(wide + end, source + 16));
+  return isSame32(source, wide + WIDE_DESTINATION, wide + end);
 }
 
-/** What remains to be asked about everything but NAT over IPv4. */
-// @ts-ignore: decorator
-@inline
-function isUnusual(at: usize, entry: usize, how: u32): bool {
-  if (how & HOW_IPV6 && !isSameWide(entry, load<u32>(at, FRAME), how)) return true;
-  const method = how & HOW_METHOD;
-  if (method == FORWARD_NAT) return false;
-  // Full-nat's server knows the local end only: it does not answer to the client's.
-  if (method == FORWARD_FULL_NAT) return how & HOW_OUTWARDS && !isFoundByLocal(at);
-  // With the other methods answers do not come by.
-  if (how & HOW_OUTWARDS) return true;
-  if (method == FORWARD_DIRECT_ROUTE) return false;
-  if (method != FORWARD_TUNNEL) return true;
-  return !isPlainTunnel(load<u32>(entry, CONNECTION_DESTINATION_ID), load<u16>(at, LENGTH));
-}
+/**
+ * HOW of packets about which nothing remains to be asked here, one bit each. What there is to ask
+ * about tunnels is asked where the outer header is written.
+ */
+const USUAL: u32 =
+  (1 << FORWARD_NAT) |
+  (1 << (FORWARD_NAT | HOW_OUTWARDS)) |
+  (1 << FORWARD_DIRECT_ROUTE) |
+  (1 << FORWARD_TUNNEL) |
+  (1 << FORWARD_FULL_NAT);
 
 // @ts-ignore: decorator
 @inline
 function isFoundByLocal(at: usize): bool {
   return load<u8>(at, FOUND) == <u8>FOUND_BY_LOCAL;
 }
+
+/** Asks what remains to be asked about ready packets. @returns the first that is not ready */
+export function findUnusual(from: u32, end: u32): u32 {
+  let at = note(from);
+  let n = from;
+  for (; n != end; n++, at += NOTE_SIZE) {
+    const how = <u32>load<u8>(at, HOW);
+    if (how & HOW_IPV6 && !isSameWide(load<u32>(at, WHERE), load<u32>(at, FRAME), how)) break;
+    const inFamily = how & ~HOW_IPV6;
+    if ((USUAL >> inFamily) & 1) continue;
+    // Full-nat's server knows the local end only: it does not answer to the client's. With the other
+    // methods answers do not come by.
+    if (inFamily != (FORWARD_FULL_NAT | HOW_OUTWARDS) || !isFoundByLocal(at)) break;
+  }
+  return n;
+}
+
+/** Whether nothing remains to be asked about the packets the last findReady() found. */
+export let allUsual: bool = false;
 
 /**
  * Notes of the packets from the n-th on how they are forwarded, up to the first that is not of this
@@ -170,6 +190,7 @@ export function findReady(from: u32, packets: u32): u32 {
   const expectations = worker + EXPECTATIONS;
   const first = note(from);
   const end = note(packets);
+  let hows: u32 = 0;
   let at = first;
   for (; at != end; at += NOTE_SIZE) {
     if (!load<u8>(at, FOUND)) break;
@@ -193,9 +214,10 @@ export function findReady(from: u32, packets: u32): u32 {
       ((state >> STATE_FORWARD_SHIFT) & HOW_METHOD) |
       (outwards << HOW_OUTWARDS_SHIFT) |
       ((kind << 3) & HOW_IPV6);
-    if (how & ~HOW_OUTWARDS && isUnusual(at, entry, how)) break;
-    store<u16>(at, <u16>how, HOW);
+    store<u8>(at, <u8>how, HOW);
     store<u64>(at, way, WAY);
+    hows |= 1 << how;
   }
+  allUsual = !(hows & ~USUAL);
   return from + <u32>(at - first) / NOTE_SIZE;
 }

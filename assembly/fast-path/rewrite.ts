@@ -31,20 +31,28 @@ import {
   UDP_CHECKSUM,
 } from './frame.ts';
 
-/** One hop less and nothing else: as ip_decrease_ttl, whose form of zero is another than below. */
+/**
+ * One hop less and nothing else: as ip_decrease_ttl, whose form of zero is another than below.
+ * @returns how many hops remain
+ */
 // @ts-ignore: decorator
 @inline
-export function ageIpv4(frame: usize): void {
+export function ageIpv4(frame: usize): u32 {
   // Time to live, protocol and checksum.
   const word = load<u32>(frame, IPV4_TTL);
   const more = (word >> 16) + 1;
-  store<u32>(frame, ((word - 1) & 0xffff) | ((more + u32(more >= 0xffff)) << 16), IPV4_TTL);
+  const less = (word - 1) & 0xffff;
+  store<u32>(frame, less | ((more + u32(more >= 0xffff)) << 16), IPV4_TTL);
+  return less & 0xff;
 }
 
+/** The same over IPv6. */
 // @ts-ignore: decorator
 @inline
-export function ageIpv6(frame: usize): void {
-  store<u8>(frame, load<u8>(frame, IPV6_HOP_LIMIT) - 1, IPV6_HOP_LIMIT);
+export function ageIpv6(frame: usize): u32 {
+  const less = <u32>load<u8>(frame, IPV6_HOP_LIMIT) - 1;
+  store<u8>(frame, <u8>less, IPV6_HOP_LIMIT);
+  return less;
 }
 
 /** Writes an address. @returns what it changes in the header's sum */

@@ -13,13 +13,12 @@ import {
   COUNTERS_TOTAL,
   DESCRIPTOR_ADDRESS,
   DESCRIPTOR_LENGTH,
+  DESCRIPTOR_SIZE,
   DESTINATION_SERVICE,
   PORT_MAC,
   PORT_MTU,
   RING_DESCRIPTORS,
   RING_MASK,
-  RING_PRODUCER,
-  RING_RESERVED,
   RING_ROOM,
   STATS_IN_PACKETS,
   STATS_OUT_PACKETS,
@@ -28,13 +27,15 @@ import {
 import {
   counters,
   destination,
+  destinationState,
   destinationStats,
   frames,
   now,
   port,
   serviceStats,
 } from '../instance.ts';
-import { reserve, transmitRing } from '../ring.ts';
+import { fragmentMask4, isUnusualTunnel, knownSource, tablesGeneration } from '../forward/tunnel.ts';
+import { reserve, reservedSlot, transmitRing } from '../ring.ts';
 import { ETHERNET_SIZE } from '../wire/ethernet.ts';
 import { ETHERNET_SOURCE } from './frame.ts';
 import {
@@ -46,6 +47,7 @@ import {
   KIND,
   LENGTH,
   NOTE_SIZE,
+  OUTER,
   OUTWARDS,
   WAY,
   WHERE,
@@ -56,19 +58,15 @@ import { wrapIpv4, wrapIpv6 } from './wrap.ts';
 
 const METHODS_TRANSLATING: u32 = (1 << FORWARD_NAT) | (1 << FORWARD_FULL_NAT);
 
-/**
- * Rewrites a packet by its connection's method and its direction.
- * @returns where the frame begins now
- */
+/** Rewrites a packet by its connection's method, no tunnel, and its direction. */
 // @ts-ignore: decorator
 @inline
-function rewrite(frame: usize, entry: usize, how: u32, isTcp: bool, length: u32): usize {
+function rewrite(frame: usize, entry: usize, how: u32, isTcp: bool): void {
   const method = how & HOW_METHOD;
   if (!((METHODS_TRANSLATING >> method) & 1)) {
     if (how & HOW_IPV6) ageIpv6(frame);
     else ageIpv4(frame);
-    if (method != FORWARD_TUNNEL) return frame;
-    return how & HOW_IPV6 ? wrapIpv6(frame, entry, length) : wrapIpv4(frame, entry, length);
+    return;
   }
   const isFull = method == FORWARD_FULL_NAT;
   if (how & HOW_IPV6) {
@@ -79,16 +77,69 @@ function rewrite(frame: usize, entry: usize, how: u32, isTcp: bool, length: u32)
   } else {
     translate4(frame, entry, false, isFull, isTcp);
   }
-  return frame;
 }
 
-/** Notes in a connection that a packet came. */
 // @ts-ignore: decorator
 @inline
-function noteSeen(entry: usize, how: u32, tick: u32): void {
-  store<u32>(entry, tick, CONNECTION_LAST_SEEN);
-  if (how & HOW_OUTWARDS) return;
+function countRequest(entry: usize): void {
   store<u32>(entry, load<u32>(entry, CONNECTION_IN_PACKETS) + 1, CONNECTION_IN_PACKETS);
+}
+
+/**
+ * Rewrites ready packets, as far as they leave on the same port and fit, also with a tunnel's header.
+ * @returns the first note that is not such a packet's
+ */
+function rewriteRun(first: usize, end: usize, portIndex: u32): usize {
+  const mtu = load<u32>(port(portIndex), PORT_MTU);
+  const fragmentMask = fragmentMask4();
+  const generation = tablesGeneration();
+  const tick = now;
+  let at = first;
+  for (; at != end; at += NOTE_SIZE) {
+    if ((<u32>load<u8>(at, WAY + 6) ^ portIndex) | u32(load<u16>(at, LENGTH) > mtu)) break;
+    const how = <u32>load<u8>(at, HOW);
+    const frame: usize = load<u32>(at, FRAME);
+    const entry: usize = load<u32>(at, WHERE);
+    const isTcp = load<u8>(at, KIND + 1) == <u8>PROTOCOL_TCP;
+    if (how == FORWARD_NAT) {
+      translate4(frame, entry, false, false, isTcp);
+      countRequest(entry);
+    } else if ((how & ~HOW_IPV6) == FORWARD_TUNNEL) {
+      const state = destinationState(load<u32>(entry, CONNECTION_DESTINATION_ID));
+      if (isUnusualTunnel(state, load<u16>(at, LENGTH), generation)) break;
+      const source = knownSource(state);
+      if (how & HOW_IPV6) wrapIpv6(at, frame, entry, source);
+      else wrapIpv4(at, frame, entry, source, fragmentMask);
+      countRequest(entry);
+    } else {
+      rewrite(frame, entry, how, isTcp);
+      if (!(how & HOW_OUTWARDS)) countRequest(entry);
+    }
+    store<u32>(entry, tick, CONNECTION_LAST_SEEN);
+  }
+  return at;
+}
+
+/** Puts rewritten packets into a port's TX ring, addressed to their next hops. */
+function putRun(first: usize, end: usize, ring: usize, portIndex: u32): void {
+  const entries = <usize>load<u32>(ring, RING_DESCRIPTORS);
+  const mask = load<u32>(ring, RING_MASK) * DESCRIPTOR_SIZE;
+  const mac = load<u32>(port(portIndex), PORT_MAC);
+  const macEnd = load<u16>(port(portIndex), PORT_MAC + 4);
+  const base = frames;
+  let slot = reservedSlot(ring) * DESCRIPTOR_SIZE;
+  for (let at = first; at != end; at += NOTE_SIZE, slot += DESCRIPTOR_SIZE) {
+    const outer = <u32>load<u8>(at, OUTER);
+    const frame = <usize>load<u32>(at, FRAME) - outer;
+    // The two bytes behind the next hop's address are written over.
+    store<u64>(frame, load<u64>(at, WAY));
+    store<u32>(frame, mac, ETHERNET_SOURCE);
+    store<u16>(frame, macEnd, ETHERNET_SOURCE + 4);
+    const descriptor = entries + (slot & mask);
+    store<u64>(descriptor, frame - base, DESCRIPTOR_ADDRESS);
+    // The options, which are 0, with it.
+    store<u64>(descriptor, <u32>load<u16>(at, LENGTH) + ETHERNET_SIZE + outer, DESCRIPTOR_LENGTH);
+  }
 }
 
 /**
@@ -96,42 +147,16 @@ function noteSeen(entry: usize, how: u32, tick: u32): void {
  * @returns the first that was not forwarded: `from` when there is no room or it does not fit
  */
 function sendRun(from: u32, end: u32): u32 {
-  const portIndex = <u32>load<u8>(note(from), WAY + 6);
+  const first = note(from);
+  const portIndex = <u32>load<u8>(first, WAY + 6);
   const ring = transmitRing(portIndex);
   if (!ring) return from;
-  const first = load<u32>(load<u32>(ring, RING_PRODUCER)) + load<u32>(ring, RING_RESERVED);
-  const last = first + min(load<u32>(ring, RING_ROOM), end - from);
-  const entries = <usize>load<u32>(ring, RING_DESCRIPTORS);
-  const mask = load<u32>(ring, RING_MASK);
-  const way = port(portIndex);
-  const mtu = load<u32>(way, PORT_MTU);
-  const mac = load<u32>(way, PORT_MAC);
-  const macEnd = load<u16>(way, PORT_MAC + 4);
-  const tick = now;
-  let slot = first;
-  let at = note(from);
-  for (; slot != last; slot++, at += NOTE_SIZE) {
-    const how = <u32>load<u16>(at, HOW);
-    const length = <u32>load<u16>(at, LENGTH);
-    if ((<u32>load<u8>(at, WAY + 6) ^ portIndex) | u32(length > mtu)) break;
-    const received: usize = load<u32>(at, FRAME);
-    let frame = received;
-    const entry: usize = load<u32>(at, WHERE);
-    const isTcp = load<u8>(at, KIND + 1) == <u8>PROTOCOL_TCP;
-    if (how == FORWARD_NAT) translate4(frame, entry, false, false, isTcp);
-    else frame = rewrite(frame, entry, how, isTcp, length);
-    noteSeen(entry, how, tick);
-    // The two bytes behind the next hop's address are written over.
-    store<u64>(frame, load<u64>(at, WAY));
-    store<u32>(frame, mac, ETHERNET_SOURCE);
-    store<u16>(frame, macEnd, ETHERNET_SOURCE + 4);
-    const descriptor = entries + (<usize>(slot & mask) << 4);
-    store<u64>(descriptor, frame - frames, DESCRIPTOR_ADDRESS);
-    // The options, which are 0, with it.
-    store<u64>(descriptor, length + ETHERNET_SIZE + <u32>(received - frame), DESCRIPTOR_LENGTH);
-  }
-  reserve(ring, slot - first);
-  return from + (slot - first);
+  const room = min(load<u32>(ring, RING_ROOM), end - from);
+  const last = rewriteRun(first, first + room * NOTE_SIZE, portIndex);
+  putRun(first, last, ring, portIndex);
+  const packets = <u32>(last - first) / NOTE_SIZE;
+  reserve(ring, packets);
+  return from + packets;
 }
 
 /**

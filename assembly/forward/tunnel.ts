@@ -40,7 +40,6 @@ import { nextIdentification } from '../icmp-error.ts';
 import { bank, destination, destinationState, hot, now, port, worker } from '../instance.ts';
 import { hopMtu, hopPort, sourceFor } from '../route.ts';
 import { drop } from '../transmit.ts';
-import { swap16 } from '../wire/byte-order.ts';
 import { checksumFold64, pseudoHeaderSumIpv4, pseudoHeaderSumIpv6 } from '../wire/checksum.ts';
 import { ETHERNET_TYPE_IPV4_BE, ETHERNET_TYPE_IPV6_BE } from '../wire/ethernet.ts';
 import { GRE_SIZE, GRE_SIZE_WITH_CHECKSUM, buildGre, buildGreFillingChecksum } from '../wire/gre.ts';
@@ -62,11 +61,7 @@ import {
   ipv6HopLimit,
   ipv6TrafficClass,
   setIpv6Destination,
-  setIpv6HopLimit,
-  setIpv6NextHeader,
-  setIpv6PayloadLength,
   setIpv6Source,
-  setIpv6VersionClassFlow,
 } from '../wire/ipv6.ts';
 import {
   UDP_SIZE,
@@ -142,28 +137,18 @@ function buildShim(packet: usize, config: usize, at: usize, inner: u32, length: 
   return inner;
 }
 
-/** Where the outer source address of a destination's tunnel stands, if it is known. */
-// @ts-ignore: decorator
-@inline
-export function knownSource(destinationId: u32): usize {
-  return load<u32>(destinationState(destinationId), DESTINATION_STATE_SOURCE);
-}
-
-/** Not 0 unless it is known for these tables. */
-// @ts-ignore: decorator
-@inline
-function isSourceStale(state: usize): u32 {
-  const generation = load<u32>(state, DESTINATION_STATE_SOURCE + 4);
-  return generation ^ load<u32>(worker, WORKER_SEEN_GENERATION);
+/** Of the tables that this worker has adopted. */
+export function tablesGeneration(): u32 {
+  return load<u32>(worker, WORKER_SEEN_GENERATION);
 }
 
 /** Where the outer source address stands: looked up once for each set of tables. */
 function outerSource(destinationId: u32, family: u32, target: usize, portIndex: u32): usize {
   const state = destinationState(destinationId);
-  const known = knownSource(destinationId);
-  if (known && !isSourceStale(state)) return known;
+  const known = load<u64>(state, DESTINATION_STATE_SOURCE);
+  const generation = tablesGeneration();
+  if (<u32>known && <u32>(known >> 32) == generation) return <u32>known;
   const found = sourceFor(family, target, portIndex);
-  const generation = load<u32>(worker, WORKER_SEEN_GENERATION);
   store<u32>(state, plainRoom(destinationId, family, portIndex), DESTINATION_STATE_TUNNEL_ROOM);
   store<u64>(state, (<u64>generation << 32) | <u64>(<u32>found), DESTINATION_STATE_SOURCE);
   return found;
@@ -179,15 +164,34 @@ function plainRoom(destinationId: u32, family: u32, portIndex: u32): u32 {
 }
 
 /**
+ * The first two bytes of an outer IPv4 header, as loaded, by those of an IPv4 header without options
+ * inside.
+ */
+// @ts-ignore: decorator
+@inline
+export function outerStart4(inner: usize): u32 {
+  const start = <u32>load<u16>(inner);
+  return start - ((start >> 1) & start & 0x100);
+}
+
+/** The first four bytes of an outer IPv6 header, as loaded, by those of one inside. */
+// @ts-ignore: decorator
+@inline
+export function outerStart6(inner: usize): u32 {
+  // Version and traffic class: the flow label is 0 outside.
+  const start = load<u32>(inner) & 0xf0ff;
+  return start - ((start >> 1) & start & 0x1000);
+}
+
+/**
  * Writes an outer IPv4 header.
- * @param typeOfService of the packet inside, as is its time to live; its fragment field by
- * fragmentField4()
+ * @param start its first two bytes as loaded
  */
 // @ts-ignore: decorator
 @inline
 export function writeOuter4(
   at: usize,
-  typeOfService: u32,
+  start: u32,
   fragmentField: u32,
   hops: u32,
   protocol: u32,
@@ -196,8 +200,7 @@ export function writeOuter4(
   targetBe: u32,
 ): void {
   // The header's words as they are stored: the checksum is their sum, and no byte is read back.
-  const service = outerTypeOfService(typeOfService);
-  const lengths = IPV4_PLAIN | (service << 8) | (<u32>swap16(total) << 16);
+  const lengths = start | (total << 24) | ((total << 8) & 0xff0000);
   const identification = (fragmentField ? 0 : nextIdentification()) | (fragmentField << 16);
   const rest = hops | (protocol << 8);
   const sum =
@@ -209,34 +212,36 @@ export function writeOuter4(
 }
 
 /**
- * The outer header's fragment field around IPv4, network order: "don't fragment" is the packet's
- * own.
+ * What an outer header's fragment field around IPv4 has of the packet's own, network order: "don't
+ * fragment".
  */
-// @ts-ignore: decorator
-@inline
-export function fragmentField4(inner: usize): u32 {
-  if (!load<u32>(bank, SYSCTL_PMTU_DISC)) return 0;
-  return ipv4FragmentFieldBe(inner) & IPV4_DONT_FRAGMENT_BE;
+export function fragmentMask4(): u32 {
+  return load<u32>(bank, SYSCTL_PMTU_DISC) ? IPV4_DONT_FRAGMENT_BE : 0;
 }
 
-/** Writes an outer IPv6 header. */
+/**
+ * Writes an outer IPv6 header.
+ * @param start its first four bytes as loaded
+ */
 // @ts-ignore: decorator
 @inline
 export function writeOuter6(
   at: usize,
-  trafficClass: u32,
+  start: u32,
   hops: u32,
   protocol: u32,
   payload: u32,
   source: usize,
   target: usize,
 ): void {
-  setIpv6VersionClassFlow(at, outerTypeOfService(trafficClass), 0);
-  setIpv6PayloadLength(at, payload);
-  setIpv6NextHeader(at, protocol);
-  setIpv6HopLimit(at, hops);
+  const rest = (payload >> 8) | ((payload & 0xff) << 8) | (protocol << 16) | (hops << 24);
+  store<u64>(at, <u64>start | (<u64>rest << 32));
   setIpv6Source(at, source);
   setIpv6Destination(at, target);
+}
+
+function innerTypeOfService(inner: usize, isIpv4: bool): u32 {
+  return isIpv4 ? ipv4TypeOfService(inner) : ipv6TrafficClass(inner);
 }
 
 /** Writes the outer IPv4 header of a packet whose own begins at `inner`. */
@@ -253,8 +258,8 @@ function buildOuter4(
   const id = load<u32>(hot(index), CONNECTION_DESTINATION_ID);
   writeOuter4(
     at,
-    isIpv4 ? ipv4TypeOfService(inner) : ipv6TrafficClass(inner),
-    isIpv4 ? fragmentField4(inner) : 0,
+    IPV4_PLAIN | (outerTypeOfService(innerTypeOfService(inner, isIpv4)) << 8),
+    isIpv4 ? ipv4FragmentFieldBe(inner) & fragmentMask4() : 0,
     isIpv4 ? ipv4TimeToLive(inner) : ipv6HopLimit(inner),
     protocol,
     total,
@@ -277,7 +282,7 @@ function buildOuter6(
   const id = load<u32>(hot(index), CONNECTION_DESTINATION_ID);
   writeOuter6(
     at,
-    isIpv4 ? ipv4TypeOfService(inner) : ipv6TrafficClass(inner),
+    bswap<u32>((6 << 28) | (outerTypeOfService(innerTypeOfService(inner, isIpv4)) << 20)),
     isIpv4 ? ipv4TimeToLive(inner) : ipv6HopLimit(inner),
     protocol,
     total - IPV6_SIZE,
@@ -287,15 +292,26 @@ function buildOuter6(
 }
 
 /**
- * Whether a destination's tunnel leaves nothing to decide about a packet of so many bytes: plain IP
- * in IP, from a source that is known, over a way whose MTU is the port's.
+ * Not 0 unless a destination's tunnel leaves nothing to decide about a packet of so many bytes: plain
+ * IP in IP, from a source that is known, over a way whose MTU is the port's.
+ * @param state of the destination
+ * @param generation of the tables, by tablesGeneration()
  */
 // @ts-ignore: decorator
 @inline
-export function isPlainTunnel(destinationId: u32, length: u32): bool {
-  const state = destinationState(destinationId);
-  const isTooLong = u32(length > load<u32>(state, DESTINATION_STATE_TUNNEL_ROOM));
-  return !(isTooLong | isSourceStale(state) | load<u32>(state, DESTINATION_STATE_PATH_MTU));
+export function isUnusualTunnel(state: usize, length: u32, generation: u32): u32 {
+  const isStale = load<u32>(state, DESTINATION_STATE_SOURCE + 4) ^ generation;
+  // The path MTU stands above the room: what is left of both is above it only if there is one, or
+  // if the packet is too long.
+  const rest = load<u64>(state, DESTINATION_STATE_TUNNEL_ROOM) - <u64>length;
+  return isStale | <u32>(rest >> 32);
+}
+
+/** Where the outer source address stands, once the above says that it is known. */
+// @ts-ignore: decorator
+@inline
+export function knownSource(state: usize): usize {
+  return load<u32>(state, DESTINATION_STATE_SOURCE);
 }
 
 /** GUE with a checksum: over the pseudo-header of the outer addresses, once these are written. */

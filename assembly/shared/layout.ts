@@ -320,9 +320,12 @@ export const DESTINATION_STATE_REFERENCES: u32 = 12;
 export const DESTINATION_STATE_PERSISTENT: u32 = 16;
 /** full-nat: the ticket of the end that is tried next; modulo the pool's ends it is a place there. */
 export const DESTINATION_STATE_POOL_CURSOR: u32 = 20;
-/** A path MTU learned from an error about a tunnel packet, and the tick it expires at. */
-export const DESTINATION_STATE_PATH_MTU: u32 = 24;
-export const DESTINATION_STATE_PATH_MTU_EXPIRES: u32 = 28;
+/**
+ * Tunnels: the longest packet that fits into one of plain IP in IP, else 0; as old as the source.
+ * Above it, so that both are read at once, a path MTU learned from an error about a tunnel packet.
+ */
+export const DESTINATION_STATE_TUNNEL_ROOM: u32 = 24;
+export const DESTINATION_STATE_PATH_MTU: u32 = 28;
 /** The way to the destination: next-hop index, and in the upper half the low 16 bits of the route
  * generation it was found in. 0: not looked for yet. One 32-bit store. */
 export const DESTINATION_STATE_NEXT_HOP: u32 = 32;
@@ -336,8 +339,8 @@ export const DESTINATION_STATE_SOURCE: u32 = 40; // u64
  * pool's state, protocol and port. One 64-bit store.
  */
 export const DESTINATION_STATE_POOL_MISSES: u32 = 48; // u64
-/** Tunnels: the longest packet that fits into one of plain IP in IP, else 0; as old as the source. */
-export const DESTINATION_STATE_TUNNEL_ROOM: u32 = 56;
+/** The tick at which the path MTU expires. */
+export const DESTINATION_STATE_PATH_MTU_EXPIRES: u32 = 56;
 export const DESTINATION_STATE_SIZE: u32 = 64;
 
 /**
