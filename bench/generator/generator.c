@@ -65,7 +65,7 @@ struct arrivals {
   uint64_t late;
   // Nothing of ours.
   uint64_t foreign;
-  // The longest time without any.
+  // The longest time without any that was right.
   uint64_t gap;
   uint64_t last;
 };
@@ -174,6 +174,8 @@ static void accept_frame(enum side side, const uint8_t *at, uint32_t size, uint6
     return;
   }
   counts->right++;
+  if (counts->last != 0 && time - counts->last > counts->gap) counts->gap = time - counts->last;
+  counts->last = time;
   uint32_t *number = &newest[side][frame.flow];
   if ((int32_t)(frame.number - *number) <= 0) counts->late++;
   else *number = frame.number;
@@ -186,10 +188,6 @@ static uint32_t receive(enum side side) {
   uint32_t count = xsk_waiting(ring);
   if (count == 0) return 0;
   uint64_t time = now();
-  if (arrivals[side].last != 0 && time - arrivals[side].last > arrivals[side].gap) {
-    arrivals[side].gap = time - arrivals[side].last;
-  }
-  arrivals[side].last = time;
   for (uint32_t index = 0; index < count; index++) {
     struct xdp_desc *descriptor = xsk_descriptor(ring, ring->cached++);
     accept_frame(side, memory.frames + descriptor->addr, descriptor->len, time);
