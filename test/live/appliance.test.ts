@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { directorProgram } from '../../host/netns/director.ts';
 import { type Child, runCommand } from '../../host/netns/namespaces.ts';
 import { sourceRoot, waitForExit, waitForLine } from '../../host/netns/processes.ts';
+import { skipWhere } from '../support/skip.ts';
 import { LAN, LiveBed, natService, reason, until, VIP } from './live-bed.ts';
 
 /** CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF. */
@@ -46,23 +47,18 @@ describe('the director as a service', () => {
   });
   afterAll(() => bed?.close());
 
-  function define(title: string, body: () => void | Promise<void>): void {
-    test(title, async (context) => {
-      if (reason !== undefined) context.skip(reason);
-      await body();
-    });
-  }
+  skipWhere(() => reason);
 
-  define('the manager hears that it is ready, and that it lives', async () => {
+  test('the manager hears that it is ready, and that it lives', async () => {
     await until(() => messages.includes('WATCHDOG=1'), 'a ping');
     expect(messages[1]).toMatch(/^READY=1\|STATUS=process \d+/);
   });
 
-  define('packets flow', async () => {
+  test('packets flow', async () => {
     expect(await bed.http(`http://${VIP}/`)).toEqual({ 'web-1': 8 });
   });
 
-  define('every thread has given up what is not needed any more', () => {
+  test('every thread has given up what is not needed any more', () => {
     const threads = readdirSync(`/proc/${child.pid}/task`);
     expect(threads.length).toBeGreaterThan(4);
     for (const thread of threads) {
@@ -75,7 +71,7 @@ describe('the director as a service', () => {
     }
   });
 
-  define('a reload without root: the manager hears both ends of it', async () => {
+  test('a reload without root: the manager hears both ends of it', async () => {
     bed.write({ services: natService(80, [LAN.servers[0]!]) + natService(81, [LAN.servers[0]!]) });
     child.kill('SIGHUP');
     await until(() => messages.some((line) => line.startsWith('RELOADING=1|')), 'the notice');
@@ -84,7 +80,7 @@ describe('the director as a service', () => {
     expect(bed.wvs('status').stdout).toMatch(/web-81/);
   });
 
-  define('a stop is announced, and is clean', async () => {
+  test('a stop is announced, and is clean', async () => {
     child.kill('SIGTERM');
     const code = await waitForExit(child, { what: 'the director', timeout: 10_000 });
     expect([code, log.at(-1)]).toEqual([0, expect.stringMatching(/"event":"stopped"/)]);
@@ -101,8 +97,9 @@ describe('the director as root', () => {
   });
   afterAll(() => bed?.close());
 
-  test('root keeps three capabilities, and hands no more to a child', async (context) => {
-    if (reason !== undefined) context.skip(reason);
+  skipWhere(() => reason);
+
+  test('root keeps three capabilities, and hands no more to a child', async () => {
     bed.write({ services: natService(80, [LAN.servers[0]!]) });
     const { child, stop } = await bed.start();
     const status = readFileSync(`/proc/${child.pid}/status`, 'utf8');

@@ -9,6 +9,7 @@ import { directorProgram } from '../../host/netns/director.ts';
 import { type Child, runCommand } from '../../host/netns/namespaces.ts';
 import { waitForExit } from '../../host/netns/processes.ts';
 import { parseCapture } from '../../host/replay/pcap.ts';
+import { skipWhere } from '../support/skip.ts';
 import { LAN, LiveBed, natService, reason, until, VIP, WAN } from './live-bed.ts';
 
 /** A line of tshark's for each frame: addresses, comment. */
@@ -30,12 +31,7 @@ describe('wvs capture', () => {
     await bed?.close();
   });
 
-  function define(title: string, body: () => Promise<void>): void {
-    test(title, async (context) => {
-      if (reason !== undefined) context.skip(reason);
-      await body();
-    });
-  }
+  skipWhere(() => reason);
 
   /** Starts a capture and waits until packets are really copied. */
   async function start(name: string, ...options: readonly string[]) {
@@ -75,7 +71,7 @@ describe('wvs capture', () => {
       });
   }
 
-  define('a connection through nat: each packet before and after, both ways', async () => {
+  test('a connection through nat: each packet before and after, both ways', async () => {
     const { file, end, said } = await start('nat.pcapng', '--service', 'web-80');
     await bed.http(`http://${VIP}/`, 1);
     expect(await end()).toBe(0);
@@ -104,7 +100,7 @@ describe('wvs capture', () => {
     expect(sent.filter(({ bad }) => bad !== '1')).toEqual([]);
   });
 
-  define('one direction, cut, and ended by its count', async () => {
+  test('one direction, cut, and ended by its count', async () => {
     const options = ['--service', 'tcp 198.51.100.80:80', '--direction', 'in'];
     const limits = ['--snaplen', '60', '--count', '3'];
     const { file, child, said } = await start('in.pcapng', ...options, ...limits);
@@ -122,7 +118,7 @@ describe('wvs capture', () => {
     );
   });
 
-  define('packets of other services are not in it', async () => {
+  test('packets of other services are not in it', async () => {
     const { file, end, said } = await start('other.pcapng', '--service', 'web-81');
     await bed.http(`http://${VIP}/`, 1);
     expect(await end()).toBe(0);
@@ -130,7 +126,7 @@ describe('wvs capture', () => {
     expect(parseCapture(readFileSync(file), file)).toEqual([]);
   });
 
-  define('a drop is there once, with its reason', async () => {
+  test('a drop is there once, with its reason', async () => {
     const { file, end } = await start('drop.pcapng');
     bed.wvs('ipvsadm', '-A', '-t', `${VIP}:82`, '-s', 'rr');
     const { client } = bed.topology;
@@ -144,7 +140,7 @@ describe('wvs capture', () => {
     );
   });
 
-  define('one at a time; a wrong name leaves no file; nothing is copied afterwards', async () => {
+  test('one at a time; a wrong name leaves no file; nothing is copied afterwards', async () => {
     const first = await start('first.pcapng');
     const second = await start('second.pcapng');
     await waitForExit(second.child, { what: 'wvs capture', timeout: 10_000 });
@@ -156,7 +152,7 @@ describe('wvs capture', () => {
     expect(existsSync(wrong.file)).toBe(false);
   });
 
-  define('killed: its capture ends by itself, and another one may begin', async () => {
+  test('killed: its capture ends by itself, and another one may begin', async () => {
     const { child } = await start('killed.pcapng');
     child.kill('SIGKILL');
     await until(
@@ -170,7 +166,7 @@ describe('wvs capture', () => {
     );
   });
 
-  define('to standard output, for a reader at the other end of a pipe', async () => {
+  test('to standard output, for a reader at the other end of a pipe', async () => {
     const file = join(bed.topology.set.directory, 'piped.pcapng');
     const wvs = `${process.execPath} ${directorProgram()} capture --socket ${bed.socket}`;
     const pipe = `${wvs} -o - --count 1 >${file}`;

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Finding } from '../../host/doctor/finding.ts';
 import { directorProgram } from '../../host/netns/director.ts';
 import { CommandError } from '../../host/netns/namespaces.ts';
+import { skipWhere } from '../support/skip.ts';
 import { LAN, LiveBed, natService, reason, VIP } from './live-bed.ts';
 
 describe('wvs doctor', () => {
@@ -14,12 +15,7 @@ describe('wvs doctor', () => {
   });
   afterAll(() => bed?.close());
 
-  function define(title: string, body: () => void | Promise<void>): void {
-    test(title, async (context) => {
-      if (reason !== undefined) context.skip(reason);
-      await body();
-    });
-  }
+  skipWhere(() => reason);
 
   /** Runs doctor in the director's namespace. */
   function doctor(): Finding[] {
@@ -37,7 +33,7 @@ describe('wvs doctor', () => {
     return doctor().filter(({ level }) => level === 'fail');
   }
 
-  define('nothing wrong: addresses, routes, neighbours, native XDP', () => {
+  test('nothing wrong: addresses, routes, neighbours, native XDP', () => {
     bed.write({ services: natService(80, [LAN.servers[0]!]) });
     const findings = doctor();
     expect(findings.filter(({ level }) => level === 'fail')).toEqual([]);
@@ -50,7 +46,7 @@ describe('wvs doctor', () => {
     ]);
   });
 
-  define('the virtual address is gone: its line puts it back', () => {
+  test('the virtual address is gone: its line puts it back', () => {
     const { director } = bed.topology;
     director.ip([`address del ${VIP}/32 dev wan`]);
     const [finding, ...others] = wrong();
@@ -60,7 +56,7 @@ describe('wvs doctor', () => {
     expect(wrong()).toEqual([]);
   });
 
-  define('a port that is down, and a server that does not answer', () => {
+  test('a port that is down, and a server that does not answer', () => {
     const { director } = bed.topology;
     bed.write({ services: natService(80, [LAN.servers[0]!, '10.20.0.99']) });
     expect(wrong()).toMatchObject([{ check: 'neighbour', subject: 'server 10.20.0.99' }]);
@@ -71,7 +67,7 @@ describe('wvs doctor', () => {
     expect(wrong().map(({ check }) => check)).toEqual(['neighbour']);
   });
 
-  define('a foreign XDP program, and the line that takes it off', async () => {
+  test('a foreign XDP program, and the line that takes it off', async () => {
     bed.write({ services: natService(80, [LAN.servers[0]!]) });
     const director = await bed.start();
     // The running director's program is its own business ...

@@ -3,6 +3,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import type { DirectorStatus } from '../../host/control/api.ts';
+import { skipWhere } from '../support/skip.ts';
 import { LAN, LiveBed, reason, until, VIP } from './live-bed.ts';
 
 const OWN = LAN.fullNatSource.replace(/\d+$/, '3');
@@ -23,12 +24,7 @@ describe('local addresses at run time', () => {
   });
   afterAll(() => bed?.close());
 
-  function define(title: string, body: () => Promise<void>): void {
-    test(title, async (context) => {
-      if (reason !== undefined) context.skip(reason);
-      await body();
-    });
-  }
+  skipWhere(() => reason);
 
   function ipvsadm(line: string): string {
     const { code, stdout, stderr } = bed.wvs('ipvsadm', ...line.split(' '));
@@ -37,7 +33,7 @@ describe('local addresses at run time', () => {
     return stdout;
   }
 
-  define('a service with an address of its own is served, and saved', async () => {
+  test('a service with an address of its own is served, and saved', async () => {
     ipvsadm(`-A -t ${VIP}:81 -s rr`);
     ipvsadm(`-P -t ${VIP}:81 -z ${OWN} -F lan`);
     ipvsadm(`-a -t ${VIP}:81 -r ${server}:8080 -b`);
@@ -47,7 +43,7 @@ describe('local addresses at run time', () => {
     await bed.logged('local-address-added');
   });
 
-  define('what is saved is restored, and serves again', async () => {
+  test('what is saved is restored, and serves again', async () => {
     const saved = ipvsadm('-Sn');
     ipvsadm('-C');
     for (const line of saved.trimEnd().split('\n')) ipvsadm(line);
@@ -55,7 +51,7 @@ describe('local addresses at run time', () => {
     expect(await bed.http(URL)).toEqual({ 'web-1': 8 });
   });
 
-  define('taken out: new connections are refused and counted', async () => {
+  test('taken out: new connections are refused and counted', async () => {
     ipvsadm(`-Q -t ${VIP}:81 -z ${OWN}`);
     // These wait until they give up, which is longer than the test needs.
     void bed.http(URL).catch(() => undefined);

@@ -4,6 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import type { DirectorStatus } from '../../host/control/api.ts';
+import { skipWhere } from '../support/skip.ts';
 import { LAN, LiveBed, natService, reason, until, VIP } from './live-bed.ts';
 
 const [WEB_1, WEB_2] = LAN.servers as readonly [string, string];
@@ -24,17 +25,12 @@ describe('a running director', () => {
   });
   afterAll(() => bed?.close());
 
-  function define(title: string, body: () => Promise<void>): void {
-    test(title, async (context) => {
-      if (reason !== undefined) context.skip(reason);
-      await body();
-    });
-  }
+  skipWhere(() => reason);
 
   const url = (port: number) => `http://${VIP}:${port}`;
   const status = () => bed.director!.status() as DirectorStatus;
 
-  define('before the first request: the real servers are known as neighbours', async () => {
+  test('before the first request: the real servers are known as neighbours', async () => {
     for (const server of [WEB_1, WEB_2]) await until(() => isNeighbour(server), server);
   });
 
@@ -43,7 +39,7 @@ describe('a running director', () => {
     return /REACHABLE|STALE|DELAY/.test(known);
   }
 
-  define('status: workers, ports, services with their source', async () => {
+  test('status: workers, ports, services with their source', async () => {
     const { workers, ports, services, config } = status();
     expect(workers.map(({ state, restarts }) => [state, restarts])).toEqual([
       ['running', 0],
@@ -57,7 +53,7 @@ describe('a running director', () => {
     expect(config.file).toBe(bed.file);
   });
 
-  define('plan and reload: a server less, a service more', async () => {
+  test('plan and reload: a server less, a service more', async () => {
     const next = natService(80, [`${WEB_1}:8080`]) + natService(81, [`${WEB_2}:8080`]);
     bed.write({ services: next });
     const plan = bed.wvs('plan', '--config', bed.file);
@@ -69,14 +65,14 @@ describe('a running director', () => {
     expect(await bed.http(url(81))).toEqual({ 'web-2': 8 });
   });
 
-  define('SIGHUP: the same file, changed', async () => {
+  test('SIGHUP: the same file, changed', async () => {
     bed.write({ services: both });
     bed.director!.child.kill('SIGHUP');
     await until(() => status().services.length === 1, 'the reload');
     expect(await bed.http(url(80))).toEqual({ 'web-1': 4, 'web-2': 4 });
   });
 
-  define('SIGHUP with a wrong file: told in the log, nothing changes', async () => {
+  test('SIGHUP with a wrong file: told in the log, nothing changes', async () => {
     writeFileSync(bed.file, 'version: 1\nservices: nothing\n');
     bed.director!.child.kill('SIGHUP');
     await bed.logged('reload-refused');
@@ -85,7 +81,7 @@ describe('a running director', () => {
     bed.write({ services: both });
   });
 
-  define('ipvsadm: a service beside those of the file, which a reload leaves alone', async () => {
+  test('ipvsadm: a service beside those of the file, which a reload leaves alone', async () => {
     expect(bed.wvs('ipvsadm', '-A', '-t', `${VIP}:90`, '-s', 'rr')).toMatchObject({ code: 0 });
     const add = ['ipvsadm', '-a', '-t', `${VIP}:90`, '-r', `${WEB_2}:8080`, '-m'];
     expect(bed.wvs(...add)).toMatchObject({ code: 0, stderr: '' });
@@ -99,7 +95,7 @@ describe('a running director', () => {
     expect(bed.wvs('ipvsadm', '-Ln').stdout).not.toContain(`${VIP}:90`);
   });
 
-  define('a reload that needs a restart: refused, the director goes on', async () => {
+  test('a reload that needs a restart: refused, the director goes on', async () => {
     bed.write({ director: '  workers: 1', services: both });
     const { code, stderr } = bed.wvs('reload');
     expect(code).toBe(1);
@@ -108,7 +104,7 @@ describe('a running director', () => {
     expect(await bed.http(url(80))).toEqual({ 'web-1': 4, 'web-2': 4 });
   });
 
-  define('a route that comes: the server behind it is reached', async () => {
+  test('a route that comes: the server behind it is reached', async () => {
     bed.wvs('ipvsadm', '-A', '-t', `${VIP}:91`, '-s', 'rr');
     bed.wvs('ipvsadm', '-a', '-t', `${VIP}:91`, '-r', `${BEHIND}:8080`, '-m');
     await expect(bed.http(url(91), 1)).rejects.toThrow();
@@ -128,7 +124,7 @@ describe('a running director', () => {
     }
   }
 
-  define("a server's MAC address changes: its packets go to the new one", async () => {
+  test("a server's MAC address changes: its packets go to the new one", async () => {
     const [web] = bed.topology.servers;
     web!.ip(['link set eth0 address 02:00:00:00:77:01']);
     // As after any exchange of a card, the machine makes itself heard.
@@ -139,13 +135,13 @@ describe('a running director', () => {
     expect(await bed.http(url(80))).toEqual({ 'web-1': 4, 'web-2': 4 });
   });
 
-  define('a neighbour is forgotten: asked for again before a packet needs it', async () => {
+  test('a neighbour is forgotten: asked for again before a packet needs it', async () => {
     bed.topology.director.ip([`neigh del ${WEB_1} dev lan`]);
     await until(() => isNeighbour(WEB_1), 'the neighbour');
     expect(await bed.http(url(80))).toEqual({ 'web-1': 4, 'web-2': 4 });
   });
 
-  define('a port goes down and comes up: told, and packets flow again', async () => {
+  test('a port goes down and comes up: told, and packets flow again', async () => {
     bed.topology.director.ip(['link set lan down']);
     expect(await bed.logged('port-down')).toMatchObject({ port: 'lan', level: 'warn' });
     expect(status().ports[1]?.link).toBe('down');
@@ -154,7 +150,7 @@ describe('a running director', () => {
     await until(() => answers(80), 'an answer after the port came up', 10_000);
   });
 
-  define('SIGTERM under load: exit 0, nothing attached, the socket gone', async () => {
+  test('SIGTERM under load: exit 0, nothing attached, the socket gone', async () => {
     const load = bed.http(url(80), 50).catch(() => undefined);
     expect(await bed.director!.stop()).toBe(0);
     expect(bed.attached()).toBe('');
@@ -162,7 +158,7 @@ describe('a running director', () => {
     await load;
   });
 
-  define('kill -9: nothing stays attached, and the next one starts', async () => {
+  test('kill -9: nothing stays attached, and the next one starts', async () => {
     await bed.start();
     bed.director!.child.kill('SIGKILL');
     await until(() => bed.attached() === '', 'the end of the XDP program');
@@ -171,7 +167,7 @@ describe('a running director', () => {
     expect(await bed.director!.stop()).toBe(0);
   });
 
-  define('generic mode, one worker for all queues', async () => {
+  test('generic mode, one worker for all queues', async () => {
     bed.write({
       director: '  workers: 1',
       ports: '[{ name: wan, interface: wan, xdp: generic }, { name: lan, xdp: generic }]',

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { sourceRoot } from '../../host/netns/processes.ts';
+import { skipWhere } from '../support/skip.ts';
 import { LAN, LiveBed, natService, reason, VIP } from './live-bed.ts';
 
 describe('the installed package', () => {
@@ -49,14 +50,9 @@ describe('the installed package', () => {
     return { code: run.status, stdout: run.stdout, stderr: run.stderr };
   }
 
-  function define(title: string, body: () => void | Promise<void>): void {
-    test(title, async (context) => {
-      if (trouble !== undefined) context.skip(trouble);
-      await body();
-    });
-  }
+  skipWhere(() => trouble);
 
-  define('wvs --help lists the commands', () => {
+  test('wvs --help lists the commands', () => {
     const { code, stdout, stderr } = wvs('--help');
     expect([code, stderr]).toEqual([0, '']);
     for (const command of ['run', 'check', 'ipvsadm', 'doctor']) expect(stdout).toContain(command);
@@ -66,7 +62,7 @@ describe('the installed package', () => {
     expect(wvs('--version').stdout).toBe(`${version}\n`);
   });
 
-  define('the addon was built, and the second executable is there', () => {
+  test('the addon was built, and the second executable is there', () => {
     const findings = JSON.parse(wvs('doctor', '--json').stdout) as {
       check: string;
       level: string;
@@ -75,7 +71,7 @@ describe('the installed package', () => {
     accessSync(join(prefix, 'bin/wvs-ipvsadm'), constants.X_OK);
   });
 
-  define('manual page, unit, completion, schema and documentation are in it', () => {
+  test('manual page, unit, completion, schema and documentation are in it', () => {
     accessSync(join(prefix, 'share/man/man1/wvs.1'));
     for (const file of [
       'host/appliance/wvs.service',
@@ -88,8 +84,8 @@ describe('the installed package', () => {
     }
   });
 
-  define('the director runs from there', async () => {
-    if (reason !== undefined) return;
+  test('the director runs from there', async (context) => {
+    if (reason !== undefined) context.skip(reason);
     const bed = new LiveBed({ arms: 2, queues: 1, servers: 1 });
     try {
       await bed.startServers();

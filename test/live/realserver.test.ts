@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { directorProgram } from '../../host/netns/director.ts';
 import { CommandError, type Namespace, NamespaceSet } from '../../host/netns/namespaces.ts';
+import { skipWhere } from '../support/skip.ts';
 import { reason } from './live-bed.ts';
 
 const VIP = '10.30.0.80';
@@ -32,13 +33,7 @@ describe('wvs realserver', () => {
   });
   afterAll(() => set?.close());
 
-  function define(title: string, body: () => void, device = 'lo'): void {
-    test(title, (context) => {
-      if (reason !== undefined) context.skip(reason);
-      if (device !== 'lo' && !hasDummies()) context.skip('this kernel has no dummy interfaces');
-      body();
-    });
-  }
+  skipWhere(() => reason);
 
   function hasDummies(): boolean {
     try {
@@ -80,7 +75,7 @@ describe('wvs realserver', () => {
     ]);
   }
 
-  define('an address on lo alone is answered for: that is what has to be prevented', () => {
+  test('an address on lo alone is answered for: that is what has to be prevented', () => {
     server.ip([`address add ${VIP}/32 dev lo`]);
     expect(answers(VIP)).toBe(true);
     server.ip([`address del ${VIP}/32 dev lo`]);
@@ -89,7 +84,8 @@ describe('wvs realserver', () => {
 
   for (const device of ['lo', 'dummy30']) {
     const title = `direct-route on ${device}: silent, but there for who sends it the frame`;
-    const body = () => {
+    test(title, (context) => {
+      if (device !== 'lo' && !hasDummies()) context.skip('this kernel has no dummy interfaces');
       const before = picture();
       const command = ['--method', 'dr', '--vip', VIP, '--vip', VIP6, '--interface', device];
       realserver(...command, '--apply');
@@ -114,11 +110,10 @@ describe('wvs realserver', () => {
       realserver(...command, '--undo');
       expect(picture(), 'undone').toBe(before);
       forget();
-    };
-    define(title, body, device);
+    });
   }
 
-  define('two virtual addresses: silence lasts until the last one is gone', () => {
+  test('two virtual addresses: silence lasts until the last one is gone', () => {
     const before = picture();
     realserver('--method', 'dr', '--vip', VIP, '--apply');
     realserver('--method', 'dr', '--vip', OTHER_VIP, '--apply');
@@ -128,7 +123,7 @@ describe('wvs realserver', () => {
     expect(picture()).toBe(before);
   });
 
-  define('nat: the default route leads to the director, and back afterwards', () => {
+  test('nat: the default route leads to the director, and back afterwards', () => {
     server.ip(['route add default via 10.30.0.254']);
     const before = picture();
     const command = ['--method', 'nat', '--vip', VIP, '--director', '10.30.0.1'];
@@ -143,7 +138,7 @@ describe('wvs realserver', () => {
     expect(server.run(['ip', 'route', 'show', 'default'])).toMatch(/via 10\.30\.0\.1 /);
   });
 
-  define('an interface that is on a wire is refused', () => {
+  test('an interface that is on a wire is refused', () => {
     const apply = () =>
       realserver('--method', 'dr', '--vip', VIP, '--interface', 'eth0', '--apply');
     expect(apply).toThrow(/eth0 is on a wire/);
@@ -151,7 +146,7 @@ describe('wvs realserver', () => {
     expect(server.run(['cat', '/proc/sys/net/ipv4/conf/all/arp_ignore']).trim()).toBe('0');
   });
 
-  define('the printed script does the same', () => {
+  test('the printed script does the same', () => {
     const before = picture();
     const script = realserver('--method', 'dr', '--vip', VIP);
     const run = (action: string) =>

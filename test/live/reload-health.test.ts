@@ -8,6 +8,7 @@ import { askDirector } from '../../host/control/client.ts';
 import { runClient } from '../../host/netns/client-operations.ts';
 import type { Child } from '../../host/netns/namespaces.ts';
 import { startServer } from '../support/net/bed.ts';
+import { skipWhere } from '../support/skip.ts';
 import { LAN, LiveBed, reason, until, VIP } from './live-bed.ts';
 
 const [SERVER_1, SERVER_2, SORRY] = LAN.servers.map((address) => `${address}:8080`) as [
@@ -38,12 +39,7 @@ describe('health checks of a running director', () => {
   });
   afterAll(() => bed?.close());
 
-  function define(title: string, body: () => Promise<void>): void {
-    test(title, async (context) => {
-      if (reason !== undefined) context.skip(reason);
-      await body();
-    });
-  }
+  skipWhere(() => reason);
 
   function service(rest = ''): string {
     const servers = [SERVER_1, SERVER_2].map((address) => `{ address: '${address}' }`);
@@ -76,13 +72,13 @@ describe('health checks of a running director', () => {
     children[index] = await startServer(bed.topology.servers[index]!, index);
   }
 
-  define('after the first probes: both servers are up, the quorum is there', async () => {
+  test('after the first probes: both servers are up, the quorum is there', async () => {
     await untilHealths({ [SERVER_1]: 'up', [SERVER_2]: 'up' });
     expect(await web()).toMatchObject({ quorum: 'up', sorryServer: 'out' });
     expect(await bed.http(url)).toEqual({ 'web-1': 4, 'web-2': 4 });
   });
 
-  define('a server killed under load: no new connection fails after fall x interval', async () => {
+  test('a server killed under load: no new connection fails after fall x interval', async () => {
     const load = { url, connections: 4, requests: 1, seconds: 4 };
     const loaded = runClient(bed.topology.client, ['http', load]);
     await new Promise((resolve) => setTimeout(resolve, 1500));
@@ -107,7 +103,7 @@ describe('health checks of a running director', () => {
     expect(down).toMatchObject({ server: SERVER_2, level: 'warn' });
   });
 
-  define('a reload keeps what is known: the server that is down stays down', async () => {
+  test('a reload keeps what is known: the server that is down stays down', async () => {
     bed.write({ services: service(', quorum: 1, hysteresis: 0') + other(), connections: 200_000 });
     expect(bed.wvs('reload').code).toBe(0);
     expect(await healths()).toMatchObject({ [SERVER_1]: 'up', [SERVER_2]: 'down' });
@@ -118,7 +114,7 @@ describe('health checks of a running director', () => {
     return `  - { listen: '${VIP}:81/tcp', forwarding: nat, servers: [{ address: '${SERVER_1}' }] }\n`;
   }
 
-  define('the last server goes: the sorry server comes, and goes when one is back', async () => {
+  test('the last server goes: the sorry server comes, and goes when one is back', async () => {
     children[0]!.kill('SIGKILL');
     await until(async () => (await web()).sorryServer === 'in', 'the sorry server');
     expect(await bed.http(url)).toEqual({ 'web-3': 8 });
@@ -132,7 +128,7 @@ describe('health checks of a running director', () => {
     expect(await bed.http(url)).toEqual({ 'web-1': 4, 'web-2': 4 });
   });
 
-  define('no check: nothing is probed, whoever is there or not', async () => {
+  test('no check: nothing is probed, whoever is there or not', async () => {
     const unchecked = service().replace(`${CHECK}, `, '');
     bed.write({ services: unchecked, connections: 200_000 });
     expect(bed.wvs('reload').code).toBe(0);

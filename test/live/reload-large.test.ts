@@ -6,6 +6,7 @@ import type { DirectorStatus, ReloadResult } from '../../host/control/api.ts';
 import { askDirector } from '../../host/control/client.ts';
 import { runClient } from '../../host/netns/client-operations.ts';
 import { startDirector } from '../../host/netns/director.ts';
+import { skipWhere } from '../support/skip.ts';
 import { LAN, LiveBed, natService, reason, VIP } from './live-bed.ts';
 
 const SERVICES = 10_000;
@@ -24,6 +25,8 @@ describe(`${SERVICES} services with ${SERVERS} servers each`, () => {
     bed.director = await startDirector(bed.topology.director, options);
   });
   afterAll(() => bed?.close());
+
+  skipWhere(() => reason);
 
   /** The service that is asked, and the many; `weight` of each by its number; one has more servers. */
   function write(weight: (service: number) => number, more = 0): void {
@@ -47,8 +50,7 @@ describe(`${SERVICES} services with ${SERVERS} servers each`, () => {
     bed.write({ services: lines.join(''), connections: 100_000 });
   }
 
-  test('reloads of it, small and large, while HTTP requests go on', async (context) => {
-    if (reason !== undefined) context.skip(reason);
+  test('reloads of it, small and large, while HTTP requests go on', async () => {
     const status = (await askDirector(bed.socket, 'status')) as DirectorStatus;
     expect(status.services).toHaveLength(SERVICES + 1);
     const load = { url: `http://${VIP}:80`, connections: 2, requests: 20, seconds: LOAD_SECONDS };

@@ -10,6 +10,7 @@ import type { DirectorStatus, ReloadResult, ServerStatus } from '../../host/cont
 import { askDirector } from '../../host/control/client.ts';
 import { runClient } from '../../host/netns/client-operations.ts';
 import { Random, seedFromEnvironment } from '../support/random.ts';
+import { skipWhere } from '../support/skip.ts';
 import { LAN, LiveBed, MEMORY_PROBE, natService, reason, until, VIP } from './live-bed.ts';
 
 const [WEB_1, WEB_2] = LAN.servers as readonly [string, string];
@@ -40,12 +41,7 @@ describe('reloads of a running director', () => {
   });
   afterAll(() => bed?.close());
 
-  function define(title: string, body: () => Promise<void>): void {
-    test(title, async (context) => {
-      if (reason !== undefined) context.skip(reason);
-      await body();
-    });
-  }
+  skipWhere(() => reason);
 
   /** The storm alone makes more connections than the other tests of this folder have. */
   function write(services: string, director = ''): string {
@@ -68,35 +64,32 @@ describe('reloads of a running director', () => {
     return await reload();
   }
 
-  define(
-    `a storm of reloads under load: no request fails, memory does not grow (seed ${SEED})`,
-    async () => {
-      const random = new Random(SEED);
-      // What is made once is made, and code is compiled.
-      await storm(random, { seconds: WARM_UP_SECONDS, reloads: WARM_UP_RELOADS });
-      const before = await bed.memory();
-      const { report, underLoad, reloads } = await storm(random, {
-        seconds: STORM_SECONDS,
-        reloads: STORM_RELOADS,
-      });
-      const after = await bed.memory();
-      const live = after.live - before.live;
-      const others = after.others - before.others;
-      process.stderr.write(
-        `${underLoad} reloads beside ${report.answered} requests, longest ` +
-          `${report.latency.max.toFixed(0)} ms; after ${reloads} reloads ${toKib(live)} KiB more ` +
-          `live, ${toKib(others)} KiB more of others\n`,
-      );
-      expect(report.failed).toEqual({});
-      // A packet lost would have been sent again.
-      expect(repeatedHandshakes()).toBe(0);
-      expect(report.answered).toBeGreaterThan(1000);
-      expect(underLoad).toBeGreaterThan(RELOADS_UNDER_LOAD_MIN);
-      expect(live).toBeLessThan(LIVE_GROWTH_MAX);
-      expect(others).toBeLessThan(OTHERS_GROWTH_MAX);
-      expect(bed.log('publish-failed')).toEqual([]);
-    },
-  );
+  test(`a storm of reloads under load: no request fails, memory does not grow (seed ${SEED})`, async () => {
+    const random = new Random(SEED);
+    // What is made once is made, and code is compiled.
+    await storm(random, { seconds: WARM_UP_SECONDS, reloads: WARM_UP_RELOADS });
+    const before = await bed.memory();
+    const { report, underLoad, reloads } = await storm(random, {
+      seconds: STORM_SECONDS,
+      reloads: STORM_RELOADS,
+    });
+    const after = await bed.memory();
+    const live = after.live - before.live;
+    const others = after.others - before.others;
+    process.stderr.write(
+      `${underLoad} reloads beside ${report.answered} requests, longest ` +
+        `${report.latency.max.toFixed(0)} ms; after ${reloads} reloads ${toKib(live)} KiB more ` +
+        `live, ${toKib(others)} KiB more of others\n`,
+    );
+    expect(report.failed).toEqual({});
+    // A packet lost would have been sent again.
+    expect(repeatedHandshakes()).toBe(0);
+    expect(report.answered).toBeGreaterThan(1000);
+    expect(underLoad).toBeGreaterThan(RELOADS_UNDER_LOAD_MIN);
+    expect(live).toBeLessThan(LIVE_GROWTH_MAX);
+    expect(others).toBeLessThan(OTHERS_GROWTH_MAX);
+    expect(bed.log('publish-failed')).toEqual([]);
+  });
 
   /** Reloads while requests come, and then as many more as are wanted: a slow machine does few. */
   async function storm(random: Random, wanted: { seconds: number; reloads: number }) {
@@ -135,7 +128,7 @@ describe('reloads of a running director', () => {
     return main + [...new Set(others)].map((port) => natService(port, [SERVER_1])).join('');
   }
 
-  define('a server taken out drains: its transfer ends well, then it is gone', async () => {
+  test('a server taken out drains: its transfer ends well, then it is gone', async () => {
     await takeOver(BOTH);
     const transfers = { url, direction: 'download', bytes: 3_000_000, rate: 1_000_000 } as const;
     const logged = bed.log('drain-finished').length;
@@ -168,7 +161,7 @@ describe('reloads of a running director', () => {
     });
   });
 
-  define('put back while it drains: as if nothing had been', async () => {
+  test('put back while it drains: as if nothing had been', async () => {
     await takeOver(BOTH);
     await holdingConnection(async () => {
       await takeOver(natService(80, [SERVER_1]));
@@ -179,7 +172,7 @@ describe('reloads of a running director', () => {
     expect(bed.log('drain-cancelled').at(-1)).toMatchObject({ server: SERVER_2 });
   });
 
-  define('the deadline: what is left is cut off', async () => {
+  test('the deadline: what is left is cut off', async () => {
     await takeOver(BOTH);
     const [, cut] = await holdingConnection(async () => {
       await takeOver(natService(80, [SERVER_1]), '  drain: { timeout: 1s }');
@@ -189,7 +182,7 @@ describe('reloads of a running director', () => {
     expect(bed.log('drain-finished').at(-1)).toMatchObject({ level: 'warn', connections: 1 });
   });
 
-  define('drain: off: removed at once, as ipvsadm does it', async () => {
+  test('drain: off: removed at once, as ipvsadm does it', async () => {
     await takeOver(BOTH);
     await holdingConnection(async () => {
       const { affected } = await takeOver(natService(80, [SERVER_1]), '  drain: off');
@@ -225,7 +218,7 @@ describe('reloads of a running director', () => {
     return sorted.map((report) => !report.intact);
   }
 
-  define('a service taken out drains with all its servers', async () => {
+  test('a service taken out drains with all its servers', async () => {
     await takeOver(BOTH);
     await holdingConnection(async () => {
       await takeOver(natService(81, [SERVER_1]));
@@ -237,7 +230,7 @@ describe('reloads of a running director', () => {
     await takeOver(BOTH);
   });
 
-  define("ipvsadm's servers and weights: the file takes back only what is its own", async () => {
+  test("ipvsadm's servers and weights: the file takes back only what is its own", async () => {
     bed.wvs('ipvsadm', '-e', '-t', `${VIP}:80`, '-r', SERVER_1, '-m', '-w', '0');
     bed.wvs('ipvsadm', '-d', '-t', `${VIP}:80`, '-r', SERVER_2);
     bed.wvs('ipvsadm', '-a', '-t', `${VIP}:80`, '-r', `${WEB_2}:80`, '-m');
@@ -262,7 +255,7 @@ describe('reloads of a running director', () => {
         return key === `tcp ${VIP}:${port}` && isDraining !== true;
       });
 
-    define('written in place, in two halves with a pause between them', async () => {
+    test('written in place, in two halves with a pause between them', async () => {
       watched(BOTH);
       await reload();
       const text = watched(BOTH + natService(82, [SERVER_1]));
@@ -274,14 +267,14 @@ describe('reloads of a running director', () => {
       await until(has(82), 'the new service');
     });
 
-    define('another file renamed into its place, as editors do', async () => {
+    test('another file renamed into its place, as editors do', async () => {
       const text = readFileSync(bed.file, 'utf8');
       writeFileSync(`${bed.file}.new`, text + natService(83, [SERVER_1]));
       renameSync(`${bed.file}.new`, bed.file);
       await until(has(83), 'the new service');
     });
 
-    define('a broken file: told once with its place, nothing changes', async () => {
+    test('a broken file: told once with its place, nothing changes', async () => {
       const before = bed.log('reload-refused').length;
       const problems = bed.log('config-problem').length;
       const text = readFileSync(bed.file, 'utf8');
@@ -296,7 +289,7 @@ describe('reloads of a running director', () => {
       writeFileSync(bed.file, text);
     });
 
-    define('a keepalived.conf: a file that it includes, and one more that matches', async () => {
+    test('a keepalived.conf: a file that it includes, and one more that matches', async () => {
       const folder = join(bed.topology.set.directory, 'keepalived');
       await mkdir(join(folder, 'conf.d'), { recursive: true });
       const file = join(folder, 'keepalived.conf');
@@ -324,7 +317,7 @@ describe('reloads of a running director', () => {
       await until(async () => !(await has(91)()), 'the end of the service of the old file');
     });
 
-    define('a Kubernetes ConfigMap: the link two steps away is what changes', async () => {
+    test('a Kubernetes ConfigMap: the link two steps away is what changes', async () => {
       const volume = join(bed.topology.set.directory, 'volume');
       const version = async (name: string, services: string) => {
         await mkdir(join(volume, name), { recursive: true });

@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 
 import type { Child } from '../../host/netns/namespaces.ts';
 import { sourceRoot, waitForExit, waitForLine } from '../../host/netns/processes.ts';
+import { skipWhere } from '../support/skip.ts';
 import { LiveBed, natService, reason, VIP } from './live-bed.ts';
 
 /** Holds a queue of an interface with a socket of its own, until it is killed. */
@@ -36,12 +37,7 @@ describe('a director that cannot start', () => {
     if (reason === undefined) expect(bed.attached()).toBe('');
   });
 
-  function define(title: string, body: () => Promise<void>): void {
-    test(title, async (context) => {
-      if (reason !== undefined) context.skip(reason);
-      await body();
-    });
-  }
+  skipWhere(() => reason);
 
   async function expectRefused(sentence: RegExp, prefix: readonly string[] = []): Promise<void> {
     const { code, stderr } = await bed.runToEnd(prefix);
@@ -51,34 +47,34 @@ describe('a director that cannot start', () => {
     expect(code).toBe(1);
   }
 
-  define('no such interface', async () => {
+  test('no such interface', async () => {
     bed.write({ ports: '[{ name: wan, interface: nowhere0 }]' });
     await expectRefused(/port wan \(interface nowhere0\): .*no interface nowhere0/);
   });
 
-  define('without its capabilities', async () => {
+  test('without its capabilities', async () => {
     bed.write();
     const prefix = ['setpriv', '--bounding-set', '-all'];
     await expectRefused(/lacks CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF/, prefix);
   });
 
-  define('an interface that is down', async () => {
+  test('an interface that is down', async () => {
     bed.topology.director.ip(['link add down0 type veth peer name down1']);
     bed.write({ ports: '[{ name: wan, interface: down0 }]' });
     await expectRefused(/is down: run ip link set down0 up/);
   });
 
-  define('more queues than the interface has', async () => {
+  test('more queues than the interface has', async () => {
     bed.write({ ports: '[{ name: wan, interface: wan, queues: 3 }]' });
     await expectRefused(/3 queues are configured, but the interface has 2/);
   });
 
-  define('more workers than queues', async () => {
+  test('more workers than queues', async () => {
     bed.write({ director: '  workers: 3' });
     await expectRefused(/3 workers are configured, but port wan has only 2 queues/);
   });
 
-  define('native mode where the driver has none; the first port is let go again', async () => {
+  test('native mode where the driver has none; the first port is let go again', async () => {
     bed.topology.director.ip(['link add plain0 type bridge', 'link set plain0 up']);
     bed.write({
       ports:
@@ -88,7 +84,7 @@ describe('a director that cannot start', () => {
     await expectRefused(/port odd \(interface plain0\): .*native/);
   });
 
-  define('a queue that somebody else holds', async () => {
+  test('a queue that somebody else holds', async () => {
     const holder: Child = bed.topology.director.spawn([
       process.execPath,
       '--input-type=module',
@@ -102,7 +98,7 @@ describe('a director that cannot start', () => {
     await waitForExit(holder, { what: 'the holder', timeout: 5000 });
   });
 
-  define('another director on the same control socket, which goes on', async () => {
+  test('another director on the same control socket, which goes on', async () => {
     bed.write({ services: natService(80, ['10.20.0.11:8080']) });
     const director = await bed.start();
     const { code, stderr } = await bed.runToEnd();
@@ -113,7 +109,7 @@ describe('a director that cannot start', () => {
     expect(await director.stop()).toBe(0);
   });
 
-  define('another XDP program on the interface', async () => {
+  test('another XDP program on the interface', async () => {
     bed.write({ director: '' });
     const first = await bed.start();
     const own = bed.socket;
@@ -132,7 +128,7 @@ describe('a director that cannot start', () => {
     expect(bed.attached()).not.toBe('');
   }
 
-  define('a wrong configuration: every error, with its place', async () => {
+  test('a wrong configuration: every error, with its place', async () => {
     bed.write({
       director: '  workers: none',
       services: `  - { listen: '${VIP}:80' }\n  - { listen: '${VIP}:81/tcp', scheduler: best }\n`,

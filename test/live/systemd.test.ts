@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-
+import { skipWhere } from '../support/skip.ts';
 import { SystemdMachine, whyNoSystemd } from '../support/systemd/machine.ts';
 import { LAN, LiveBed, natService, reason as networkReason, until, VIP } from './live-bed.ts';
 
@@ -41,12 +41,7 @@ describe('the unit', () => {
   });
   afterAll(() => bed?.close());
 
-  function define(title: string, body: () => void | Promise<void>): void {
-    test(title, async (context) => {
-      if (reason !== undefined) context.skip(reason);
-      await body();
-    });
-  }
+  skipWhere(() => reason);
 
   function configure(services: string): void {
     bed.write({ services, control: CONTROL });
@@ -56,14 +51,14 @@ describe('the unit', () => {
   const log = () => machine.run('cat', '/run/wvs.log').stdout;
   const isServed = async () => (await bed.http(`http://${VIP}/`))['web-1'] === 8;
 
-  define('started: systemd goes on when packets flow', async () => {
+  test('started: systemd goes on when packets flow', async () => {
     const { code, stderr } = machine.run('systemctl', 'start', 'wvs');
     expect(code, `${stderr}${log()}`).toBe(0);
     expect(machine.property('StatusText')).toMatch(/^process \d+, packets flow$/);
     expect(await isServed()).toBe(true);
   });
 
-  define('it runs as nobody in particular, with the capabilities that it needs', () => {
+  test('it runs as nobody in particular, with the capabilities that it needs', () => {
     const status = machine.run('cat', `/proc/${machine.property('MainPID')}/status`).stdout;
     expect(Number(/^Uid:\s*(\d+)/m.exec(status)![1])).toBeGreaterThan(0);
     expect(BigInt(`0x${/^CapEff:\s*(\S+)/m.exec(status)![1]}`)).toBe(KEPT);
@@ -73,7 +68,7 @@ describe('the unit', () => {
     expect(machine.run('stat', '-c', '%a %U', CONTROL).stdout).toBe('600 wvs\n');
   });
 
-  define('reloaded: the file is taken over; a wrong one fails, and says where', () => {
+  test('reloaded: the file is taken over; a wrong one fails, and says where', () => {
     configure(natService(80, [LAN.servers[0]!]) + natService(81, [LAN.servers[0]!]));
     expect(machine.run('systemctl', 'reload', 'wvs')).toMatchObject({ code: 0 });
     expect(machine.run('wvs', 'ipvsadm', '-Ln').stdout).toContain(`TCP  ${VIP}:81 rr`);
@@ -84,7 +79,7 @@ describe('the unit', () => {
     configure(natService(80, [LAN.servers[0]!]));
   });
 
-  define('killed, and standing still: started again both times', async () => {
+  test('killed, and standing still: started again both times', async () => {
     for (const [times, signal] of ['KILL', 'STOP'].entries()) {
       machine.run('kill', `-${signal}`, machine.property('MainPID'));
       const isBack = () =>
@@ -95,7 +90,7 @@ describe('the unit', () => {
     }
   });
 
-  define('stopped: without a complaint, and nothing stays', () => {
+  test('stopped: without a complaint, and nothing stays', () => {
     expect(machine.run('systemctl', 'stop', 'wvs').code).toBe(0);
     expect([machine.property('Result'), machine.property('ActiveState')]).toEqual([
       'success',

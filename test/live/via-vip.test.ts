@@ -16,6 +16,7 @@ import {
 import type { Child } from '../../host/netns/namespaces.ts';
 import { ensureCommands, whyNoViaVip } from '../../host/netns/prerequisites.ts';
 import { startDecapsulator } from '../../host/netns/topology.ts';
+import { skipWhere } from '../support/skip.ts';
 import { LiveBed, until, reason as whyNotLive } from './live-bed.ts';
 
 const reason = whyNotLive ?? whyNoViaVip();
@@ -122,12 +123,7 @@ describe.each([{ arms: 2 as const }, { arms: 1 as const }])('$arms arms', ({ arm
   });
   afterAll(() => bed?.close());
 
-  function define(title: string, body: () => Promise<void>): void {
-    test(title, async (context) => {
-      if (reason !== undefined) context.skip(reason);
-      await body();
-    });
-  }
+  skipWhere(() => reason);
 
   async function healths(): Promise<Record<string, string>> {
     const { services } = (await askDirector(bed.socket, 'status')) as DirectorStatus;
@@ -153,18 +149,18 @@ describe.each([{ arms: 2 as const }, { arms: 1 as const }])('$arms arms', ({ arm
     bed.topology.servers[0]!.ip(FAMILIES.flatMap((family) => lines(ADDRESSES[family])));
   }
 
-  define('servers as they should be: all are up', async () => {
+  test('servers as they should be: all are up', async () => {
     await untilHealths(ALL_UP);
     expect(bed.log('check-via-vip')).toEqual([]);
     expect(bed.log('probe-not-possible')).toEqual([]);
   });
 
-  define('a virtual address is missing: that server is down there, its own is up', async () => {
+  test('a virtual address is missing: that server is down there, its own is up', async () => {
     changeVips('del', ['direct-route']);
     await untilHealths(expected(({ method }) => (method === 'direct-route' ? 'down' : 'up')));
   });
 
-  define('and the server forwards: nobody else answers in its place', async () => {
+  test('and the server forwards: nobody else answers in its place', async () => {
     const [server] = bed.topology.servers;
     server!.sysctl({ 'net/ipv4/ip_forward': 1, 'net/ipv6/conf/all/forwarding': 1 });
     const before = bed.log().length;
@@ -185,19 +181,19 @@ describe.each([{ arms: 2 as const }, { arms: 1 as const }])('$arms arms', ({ arm
     server!.sysctl({ 'net/ipv4/ip_forward': 0, 'net/ipv6/conf/all/forwarding': 0 });
   });
 
-  define('it is back: up again', async () => {
+  test('it is back: up again', async () => {
     changeVips('add', ['direct-route']);
     await untilHealths(ALL_UP);
   });
 
-  define('nobody unpacks the tunnel: the server is down behind tunnels only', async () => {
+  test('nobody unpacks the tunnel: the server is down behind tunnels only', async () => {
     decapsulators[0]!.kill('SIGKILL');
     await untilHealths(expected(({ method }) => (method === 'tunnel' ? 'down' : 'up')));
     decapsulators[0] = await startDecapsulator(bed.topology.servers[0]!);
     await untilHealths(ALL_UP);
   });
 
-  define('the tunnel is there, the virtual address is not: down', async () => {
+  test('the tunnel is there, the virtual address is not: down', async () => {
     changeVips('del', ['tunnel']);
     await untilHealths(expected(({ method }) => (method === 'tunnel' ? 'down' : 'up')));
     changeVips('add', ['tunnel']);

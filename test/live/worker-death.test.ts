@@ -14,6 +14,7 @@ import {
   WORKER_SIZE,
 } from '../../assembly/shared/layout.ts';
 import type { DirectorStatus } from '../../host/control/api.ts';
+import { skipWhere } from '../support/skip.ts';
 import { LAN, LiveBed, natService, reason, until, VIP } from './live-bed.ts';
 
 /** Beyond the end of any linear memory of this test. */
@@ -67,50 +68,42 @@ describe('a worker that dies', () => {
     await bed?.close();
   });
 
-  function define(title: string, body: () => Promise<void>): void {
-    test(title, async (context) => {
-      if (reason !== undefined) context.skip(reason);
-      await body();
-    });
-  }
+  skipWhere(() => reason);
 
   const url = `http://${VIP}`;
   const workers = () => (bed.director!.status() as DirectorStatus).workers;
   const block = (worker: number) => memory.read(CONTROL_REGION_WORKERS) + worker * WORKER_SIZE;
   const link = (worker: number, number: number) =>
     block(worker) + WORKER_LINKS + number * LINK_SIZE;
-  define(
-    'traps: logged with its reason, the other worker goes on, all frames are found',
-    async () => {
-      expect(await bed.http(url)).toEqual({ 'web-1': 4, 'web-2': 4 });
-      // It dies with packets in its hands, in the middle of putting them into a TX ring.
-      const entries = [0, 1].map((number) => link(0, number) + LINK_TRANSMIT + RING_DESCRIPTORS);
-      const whole = entries.map((at) => memory.read(at));
-      for (const at of entries) memory.write(at, NOWHERE);
-      const load = bed.http(url, 50).catch(() => undefined);
-      const died = await bed.logged('worker-died');
-      expect(died).toMatchObject({
-        level: 'error',
-        worker: 0,
-        reason: expect.stringMatching(/bounds/),
-      });
-      expect(workers()[1]?.state).toBe('running');
-      for (const [index, at] of entries.entries()) memory.write(at, whole[index]!);
-      await until(() => workers()[0]?.state === 'running', 'the worker', 15_000);
-      expect(workers()[0]!.restarts).toBeGreaterThan(0);
-      expect(workers()[1]!.restarts).toBe(0);
-      await load;
-      // The packets it had are lost, their frames are not.
-      const { frames } = bed.log('worker-restarted')[0]!;
-      expect(frames).toMatchObject({ found: expect.any(Number) });
-      expect((frames as { found: number }).found).toBeGreaterThan(0);
-      const { counters } = bed.director!.status() as DirectorStatus;
-      expect(counters['drop-data-plane-trapped']).toBeGreaterThan(0);
-      expect(await bed.http(url, 20)).toEqual({ 'web-1': 20, 'web-2': 20 });
-    },
-  );
+  test('traps: logged with its reason, the other worker goes on, all frames are found', async () => {
+    expect(await bed.http(url)).toEqual({ 'web-1': 4, 'web-2': 4 });
+    // It dies with packets in its hands, in the middle of putting them into a TX ring.
+    const entries = [0, 1].map((number) => link(0, number) + LINK_TRANSMIT + RING_DESCRIPTORS);
+    const whole = entries.map((at) => memory.read(at));
+    for (const at of entries) memory.write(at, NOWHERE);
+    const load = bed.http(url, 50).catch(() => undefined);
+    const died = await bed.logged('worker-died');
+    expect(died).toMatchObject({
+      level: 'error',
+      worker: 0,
+      reason: expect.stringMatching(/bounds/),
+    });
+    expect(workers()[1]?.state).toBe('running');
+    for (const [index, at] of entries.entries()) memory.write(at, whole[index]!);
+    await until(() => workers()[0]?.state === 'running', 'the worker', 15_000);
+    expect(workers()[0]!.restarts).toBeGreaterThan(0);
+    expect(workers()[1]!.restarts).toBe(0);
+    await load;
+    // The packets it had are lost, their frames are not.
+    const { frames } = bed.log('worker-restarted')[0]!;
+    expect(frames).toMatchObject({ found: expect.any(Number) });
+    expect((frames as { found: number }).found).toBeGreaterThan(0);
+    const { counters } = bed.director!.status() as DirectorStatus;
+    expect(counters['drop-data-plane-trapped']).toBeGreaterThan(0);
+    expect(await bed.http(url, 20)).toEqual({ 'web-1': 20, 'web-2': 20 });
+  });
 
-  define('hangs on a lock that nobody holds: ended, the lock released, started again', async () => {
+  test('hangs on a lock that nobody holds: ended, the lock released, started again', async () => {
     const before = bed.log('worker-died').length;
     memory.write(CONTROL_FREE_LOCK, 1);
     // Connections need a lock once the workers' own stores of entries are used up.
@@ -124,7 +117,7 @@ describe('a worker that dies', () => {
     expect(await bed.http(url, 20)).toEqual({ 'web-1': 20, 'web-2': 20 });
   });
 
-  define('and the director still stops as it should', async () => {
+  test('and the director still stops as it should', async () => {
     expect(await bed.director!.stop()).toBe(0);
     expect(bed.attached()).toBe('');
   });

@@ -52,6 +52,11 @@ export class Random {
     return chosen;
   }
 
+  /** None to `most` of what is made. */
+  several<T>(most: number, make: () => T): T[] {
+    return Array.from({ length: this.below(most + 1) }, make);
+  }
+
   bytes(length: number): Uint8Array {
     const bytes = new Uint8Array(length);
     for (let i = 0; i < length; i++) bytes[i] = this.u32() >>> 24;

@@ -4,7 +4,7 @@
  * One topology and one director serve all tests of a file, so the tests of a method find the
  * traces of those before them, as in operation.
  */
-import { afterAll, beforeAll, describe, expect, type TestContext, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import {
   ADDRESSES,
@@ -20,6 +20,7 @@ import { runClient } from '../../../host/netns/client-operations.ts';
 import { startDirector } from '../../../host/netns/director.ts';
 import { waitForExit } from '../../../host/netns/processes.ts';
 import type { TopologyOptions } from '../../../host/netns/topology.ts';
+import { skipWhere } from '../skip.ts';
 import {
   type Bed,
   createBed,
@@ -57,67 +58,57 @@ interface Subject {
   readonly method: Method;
 }
 
-type TestBody = (context: TestContext) => Promise<void>;
-type Define = (title: string, body: TestBody) => void;
-
 export function describeForwarding(options: SuiteOptions): void {
   const reason = whyNotHere();
   if (reason !== undefined) process.stderr.write(`SKIPPED ${options.title}: ${reason}\n`);
   let bed: Bed | undefined;
 
-  function define(title: string, body: TestBody): void {
-    test(title, async (context) => {
-      if (reason !== undefined) context.skip(reason);
-      await body(context);
-    });
-  }
   function currentBed(): Bed {
     if (bed === undefined) throw new Error('the topology could not be set up');
     return bed;
   }
 
   describe(options.title, () => {
+    skipWhere(() => reason);
     beforeAll(async () => {
       if (reason !== undefined) return;
       bed = await createBed({ arms: options.arms, queues: options.queues, servers: SERVERS });
     });
     afterAll(() => bed?.topology.close());
 
-    describeKernelTraffic(define, currentBed);
+    describeKernelTraffic(currentBed);
     for (const family of FAMILIES) {
       for (const method of METHODS) {
         const subject = { bed: currentBed, family, method };
-        describe(`${method} over ${family}`, () => describeMethod(define, subject));
+        describe(`${method} over ${family}`, () => describeMethod(subject));
       }
     }
-    describeOperation(define, currentBed);
+    describeOperation(currentBed);
   });
 }
 
-function describeMethod(define: Define, subject: Subject): void {
+function describeMethod(subject: Subject): void {
   // First, while the client does not yet know a smaller path MTU of the tunnel.
-  define('the frames on both sides are right', () => expectRightFrames(subject));
-  define(`${CONNECTIONS} HTTP connections at once: all answered, evenly spread`, async () => {
+  test('the frames on both sides are right', () => expectRightFrames(subject));
+  test(`${CONNECTIONS} HTTP connections at once: all answered, evenly spread`, async () => {
     await expectHttpAnswered(subject);
   });
-  define('100 MB down: the hash matches', () => expectTransferIntact(subject, 'download'));
-  define('100 MB up: the hash matches', () => expectTransferIntact(subject, 'upload'));
-  define(`${UDP_CLIENTS} UDP clients: each gets its own answer`, () => expectEchoes(subject, {}));
-  define('datagrams as long as the MTU allows pass', () => {
+  test('100 MB down: the hash matches', () => expectTransferIntact(subject, 'download'));
+  test('100 MB up: the hash matches', () => expectTransferIntact(subject, 'upload'));
+  test(`${UDP_CLIENTS} UDP clients: each gets its own answer`, () => expectEchoes(subject, {}));
+  test('datagrams as long as the MTU allows pass', () => {
     const { family, method } = subject;
     const tunnelHeader = method === 'tunnel' ? OUTER_HEADER[family] : 0;
     const payloadBytes = MTU - UDP_HEADERS[family] - tunnelHeader;
     return expectEchoes(subject, { clients: 20, payloadBytes });
   });
-  define('a closed port: the client is told by ICMP', async () => {
+  test('a closed port: the client is told by ICMP', async () => {
     const { bed, family, method } = subject;
     const target = { address: ADDRESSES[family].wan.vips[method], port: SERVICE_PORTS.closed };
     const report = await runClient(bed().topology.client, ['refusal', target]);
     expect(report.outcome).toBe('ECONNREFUSED');
   });
-  define('a server dies in the middle: the others are unharmed', () =>
-    expectOthersUnharmed(subject),
-  );
+  test('a server dies in the middle: the others are unharmed', () => expectOthersUnharmed(subject));
 }
 
 async function expectHttpAnswered({ bed, family, method }: Subject): Promise<void> {
@@ -314,33 +305,30 @@ function defectOf({ ip }: Frame): string | undefined {
   return ip?.defect ?? ip?.inner?.defect;
 }
 
-function describeKernelTraffic(define: Define, bed: () => Bed): void {
-  define(
-    'ping, neighbour discovery and a TCP service of the director work under load',
-    async () => {
-      const { topology } = bed();
-      for (const family of FAMILIES) {
-        const { wan } = ADDRESSES[family];
-        const load = { url: httpUrl(family, 'nat'), connections: 50, requests: 20 };
-        topology.client.run(['ip', 'neigh', 'flush', 'dev', 'eth0']);
-        const loaded = runClient(topology.client, ['http', load]);
-        for (const address of [wan.director, wan.vips.nat]) {
-          const target = { address, port: OWN_SERVICE_PORT };
-          const report = await runClient(topology.client, ['greeting', target]);
-          expect(report).toEqual({ greeting: 'SSH-2.0-director', echo: 'hello' });
-        }
-        const ping = ['ping', '-n', '-q', '-c', '20', '-i', '0.02', '-W', '2', wan.vips.nat];
-        expect(topology.client.run(ping)).toContain('20 received');
-        expect((await loaded).failed).toEqual({});
-        const neighbour = topology.client.run(['ip', 'neigh', 'show', wan.vips.nat]);
-        expect(neighbour).toContain(macAddress(topology.director, topology.ports[0]!.interface));
+function describeKernelTraffic(bed: () => Bed): void {
+  test('ping, neighbour discovery and a TCP service of the director work under load', async () => {
+    const { topology } = bed();
+    for (const family of FAMILIES) {
+      const { wan } = ADDRESSES[family];
+      const load = { url: httpUrl(family, 'nat'), connections: 50, requests: 20 };
+      topology.client.run(['ip', 'neigh', 'flush', 'dev', 'eth0']);
+      const loaded = runClient(topology.client, ['http', load]);
+      for (const address of [wan.director, wan.vips.nat]) {
+        const target = { address, port: OWN_SERVICE_PORT };
+        const report = await runClient(topology.client, ['greeting', target]);
+        expect(report).toEqual({ greeting: 'SSH-2.0-director', echo: 'hello' });
       }
-    },
-  );
+      const ping = ['ping', '-n', '-q', '-c', '20', '-i', '0.02', '-W', '2', wan.vips.nat];
+      expect(topology.client.run(ping)).toContain('20 received');
+      expect((await loaded).failed).toEqual({});
+      const neighbour = topology.client.run(['ip', 'neigh', 'show', wan.vips.nat]);
+      expect(neighbour).toContain(macAddress(topology.director, topology.ports[0]!.interface));
+    }
+  });
 }
 
-function describeOperation(define: Define, bed: () => Bed): void {
-  define('an idle director uses less than 2 % of a core', async () => {
+function describeOperation(bed: () => Bed): void {
+  test('an idle director uses less than 2 % of a core', async () => {
     const pid = bed().director.child.pid!;
     await new Promise((resolve) => setTimeout(resolve, 500));
     const before = processorSeconds(pid);
@@ -349,7 +337,7 @@ function describeOperation(define: Define, bed: () => Bed): void {
     expect(share).toBeLessThan(IDLE_SHARE_MAX);
   });
 
-  define('stopped and started again: nothing stays attached, and all methods answer', async () => {
+  test('stopped and started again: nothing stays attached, and all methods answer', async () => {
     const current = bed();
     const { director } = current.topology;
     expect(await current.director.stop()).toBe(0);

@@ -2,8 +2,9 @@
 
 import { spawn, spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeEach } from 'vitest';
+import { afterAll } from 'vitest';
 import type * as Driver from '../../../host/af-xdp-socket/test/ring-driver.js';
+import { skipWhere } from '../../support/skip.ts';
 
 const RUNNER = fileURLToPath(
   new URL('../../../host/af-xdp-socket/test/run-function.js', import.meta.url),
@@ -57,8 +58,8 @@ function removeAll(): void {
 
 process.once('exit', removeAll);
 
-/** Why these tests cannot run on this machine, or null. Found out once per file. */
-export function whyNot(): string | null {
+/** Why these tests cannot run on this machine, or undefined. Found out once per file. */
+export function whyNot(): string | undefined {
   if (process.getuid?.() !== 0) return 'network namespaces and AF_XDP need root';
   const { status, error } = spawnSync('ip', ['netns', 'list']);
   if (error !== undefined || status !== 0) return 'the command `ip` (iproute2) is missing';
@@ -72,14 +73,14 @@ export function whyNot(): string | null {
     encoding: 'utf8',
   });
   const message = probe.stdout.trim() || probe.stderr.trim();
-  return message === '' ? null : `AF_XDP does not work here: ${message}`;
+  return message === '' ? undefined : `AF_XDP does not work here: ${message}`;
 }
 
 /** Skips every test of the file, with the reason, where namespaces or AF_XDP are missing. */
 export function skipUnlessPossible(): boolean {
   const reason = whyNot();
-  if (reason !== null) beforeEach((context) => context.skip(reason));
-  return reason === null;
+  skipWhere(() => reason);
+  return reason === undefined;
 }
 
 /** Joins `left` and `right` by a veth pair inside the namespace; both ends are up. */

@@ -35,10 +35,6 @@ interface Step {
   readonly writes?: number;
 }
 
-function several<T>(random: Random, most: number, make: () => T): T[] {
-  return Array.from({ length: random.below(most + 1) }, make);
-}
-
 function endpoint(random: Random): SteeredEndpoint {
   const address = random.pick(ADDRESSES);
   if (random.oneIn(6)) return { address, protocol: 'any', port: 0 };
@@ -47,9 +43,9 @@ function endpoint(random: Random): SteeredEndpoint {
 
 function lists(random: Random, most: number): Pick<SteeringTables, List> {
   return {
-    services: several(random, most, () => endpoint(random)),
-    realServers: several(random, most, () => endpoint(random)),
-    tunnels: several(random, 2, () => {
+    services: random.several(most, () => endpoint(random)),
+    realServers: random.several(most, () => endpoint(random)),
+    tunnels: random.several(2, () => {
       const address = random.pick(ADDRESSES);
       return random.oneIn(2) ? { address } : { address, guePort: random.pick([80, 81]) };
     }),
@@ -60,17 +56,17 @@ function randomStep(random: Random): Step {
   const most = random.pick([1, 3, 12]);
   const changes: SteeringChanges = { added: lists(random, most), removed: lists(random, most) };
   if (random.oneIn(4)) {
-    changes.localAddresses = several(random, 3, () => random.pick(ADDRESSES));
+    changes.localAddresses = random.several(3, () => random.pick(ADDRESSES));
   }
   if (random.oneIn(4)) {
-    changes.fullNat = several(random, 2, () => ({
+    changes.fullNat = random.several(2, () => ({
       address: random.pick(ADDRESSES),
       ports: [random.pick([[1, 2] as const, [5, 9] as const])],
     }));
   }
   if (random.oneIn(4)) {
     const destinations = ['10.0.0.0/8', '10.0.0.0/24', '2001:db8::/32'];
-    changes.marks = several(random, 3, () => ({
+    changes.marks = random.several(3, () => ({
       destination: random.pick(destinations),
       protocol: 'tcp' as const,
     }));

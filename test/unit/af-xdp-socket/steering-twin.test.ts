@@ -18,6 +18,7 @@ import {
 } from '../../support/packet-builder.ts';
 import { Random, seedFromEnvironment } from '../../support/random.ts';
 import { Namespace, removeNamespacesAfterwards, skipUnlessPossible } from './namespace.ts';
+import { judgeRounds } from './steering-judge.ts';
 
 const possible = skipUnlessPossible();
 removeNamespacesAfterwards();
@@ -68,24 +69,20 @@ function randomRange(random: Random): PortRange {
   return [Math.min(one, other), Math.max(one, other)];
 }
 
-function several<T>(random: Random, most: number, make: () => T): T[] {
-  return Array.from({ length: random.below(most + 1) }, make);
-}
-
 function randomTables(random: Random): SteeringTables {
   const guePort = random.pick([0, 80, 8080]);
   // Many: some addresses have more than their own entry can list.
   const most = random.oneIn(4) ? 60 : 5;
   return {
-    services: several(random, most, () => randomEndpoint(random)),
-    realServers: several(random, most, () => randomEndpoint(random)),
-    localAddresses: several(random, 2, () => random.pick(ADDRESSES)),
-    fullNat: several(random, 2, () => ({
+    services: random.several(most, () => randomEndpoint(random)),
+    realServers: random.several(most, () => randomEndpoint(random)),
+    localAddresses: random.several(2, () => random.pick(ADDRESSES)),
+    fullNat: random.several(2, () => ({
       address: random.pick(ADDRESSES),
       ports: [randomRange(random)],
     })),
-    tunnels: several(random, 2, () => ({ address: random.pick(ADDRESSES), guePort })),
-    marks: several(random, 2, () =>
+    tunnels: random.several(2, () => ({ address: random.pick(ADDRESSES), guePort })),
+    marks: random.several(2, () =>
       random.oneIn(3)
         ? { destination: random.pick(PREFIXES), protocol: 'any' as const }
         : {
@@ -313,20 +310,8 @@ test(`program and twin agree (seed ${SEED})`, async () => {
     const packets = Array.from({ length: PACKETS }, () => randomPacket(random));
     return { tables, packets };
   });
-  const judged = await net.run(
-    ({ xdp, Bench }, work) => {
-      const steering = xdp.Steering.load();
-      steering.attach('lo', 'generic');
-      steering.setSocket('lo', 0, new Bench().open('lo').socket.fd);
-      const outcomes = work.map(({ tables, frames }) => {
-        steering.publish(tables);
-        return frames.map(
-          (hex) => steering.testRun(Uint8Array.from(Buffer.from(hex, 'hex'))).outcome,
-        );
-      });
-      steering.close();
-      return outcomes;
-    },
+  const judged = await judgeRounds(
+    net,
     rounds.map(({ tables, packets }) => ({ tables, frames: packets.map(bytesOf) })),
   );
   const seen = new Set<string>();

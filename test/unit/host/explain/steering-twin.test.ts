@@ -21,6 +21,7 @@ import {
   removeNamespacesAfterwards,
   skipUnlessPossible,
 } from '../../af-xdp-socket/namespace.ts';
+import { judgeRounds } from '../../af-xdp-socket/steering-judge.ts';
 
 const possible = skipUnlessPossible();
 removeNamespacesAfterwards();
@@ -37,10 +38,6 @@ const ADDRESSES = [
 ];
 const PREFIXES = ['10.0.0.0/8', '10.0.0.0/24', '10.0.0.2/32', '0.0.0.0/0', '2001:db8::/47', '::/0'];
 
-function several<T>(random: Random, most: number, make: () => T): T[] {
-  return Array.from({ length: random.below(most + 1) }, make);
-}
-
 function randomTables(random: Random): SteeringTables {
   const endpoint = () => {
     const address = random.pick(ADDRESSES);
@@ -52,11 +49,11 @@ function randomTables(random: Random): SteeringTables {
     return [Math.min(one, other), Math.max(one, other)];
   };
   return {
-    services: several(random, 4, endpoint),
-    realServers: several(random, 4, endpoint),
-    localAddresses: several(random, 2, () => random.pick(ADDRESSES)),
-    fullNat: several(random, 2, () => ({ address: random.pick(ADDRESSES), ports: [range()] })),
-    marks: several(random, 2, () => {
+    services: random.several(4, endpoint),
+    realServers: random.several(4, endpoint),
+    localAddresses: random.several(2, () => random.pick(ADDRESSES)),
+    fullNat: random.several(2, () => ({ address: random.pick(ADDRESSES), ports: [range()] })),
+    marks: random.several(2, () => {
       const destination = random.pick(PREFIXES);
       if (random.oneIn(3)) return { destination, protocol: 'any' as const };
       return { destination, protocol: random.pick(PROTOCOLS), ports: [range()] };
@@ -95,20 +92,8 @@ test(`program and explanation agree (seed ${SEED})`, async () => {
     tables: randomTables(random),
     packets: Array.from({ length: PACKETS }, () => randomPacket(random)),
   }));
-  const judged = await net.run(
-    ({ xdp, Bench }, work) => {
-      const steering = xdp.Steering.load();
-      steering.attach('lo', 'generic');
-      steering.setSocket('lo', 0, new Bench().open('lo').socket.fd);
-      const outcomes = work.map(({ tables, frames }) => {
-        steering.publish(tables);
-        return frames.map(
-          (hex) => steering.testRun(Uint8Array.from(Buffer.from(hex, 'hex'))).outcome,
-        );
-      });
-      steering.close();
-      return outcomes;
-    },
+  const judged = await judgeRounds(
+    net,
     rounds.map(({ tables, packets }) => ({ tables, frames: packets.map(({ frame }) => frame) })),
   );
   const seen = new Set<string>();

@@ -146,7 +146,7 @@ const GROUP =
 function randomConfig(random: Random): string {
   const pick = <T>(values: readonly T[]) => values[random.below(values.length)]!;
   const some = (words: readonly string[], numbered: readonly string[], most: number) =>
-    Array.from({ length: random.below(most + 1) }, () =>
+    random.several(most, () =>
       random.below(2) === 0 ? pick(words) : `${pick(numbered)} ${pick(VALUES)}`,
     );
   const block = (head: string, body: readonly string[]) => [`${head} {`, ...body, '}'];
