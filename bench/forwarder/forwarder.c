@@ -12,10 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../xsk/site.h"
 #include "../xsk/xsk.h"
 
 #define BURST 64
-#define SERVERS_MAX 64
 #define FRAMES (4 * XSK_RING_ENTRIES)
 #define EMPTY_TURNS_MAX 4
 #define SLEEP_MS 20
@@ -33,17 +33,9 @@
 #define LEAST_BYTES (IP_AT + 28)
 #define PROTOCOL_TCP 6
 
-enum side { CLIENT, SERVER };
-
 static struct xsk_memory memory;
 static struct xsk_port ports[2];
-static const char *interfaces[2];
-static uint8_t gateways[2][6];
-static uint32_t virtual_address;
-static uint16_t virtual_port;
-static uint32_t servers[SERVERS_MAX];
-static uint32_t server_count;
-static uint16_t server_port;
+static struct site site;
 static uint64_t free_frames[FRAMES];
 static uint32_t free_count;
 
@@ -75,7 +67,7 @@ static uint32_t address_change(uint32_t before, uint32_t after) {
 
 static uint32_t server_for(uint32_t address, uint16_t port) {
   uint32_t hash = (address ^ port) * 0x9e3779b1u;
-  return servers[((uint64_t)hash * server_count) >> 32];
+  return site.servers[((uint64_t)hash * site.server_count) >> 32];
 }
 
 static void replace(uint8_t *frame, uint32_t at, uint32_t port_at, uint32_t address, uint16_t port) {
@@ -96,11 +88,11 @@ static void rewrite(enum side from, uint8_t *frame) {
   enum side to = from == CLIENT ? SERVER : CLIENT;
   if (from == CLIENT) {
     uint32_t server = server_for(read32(frame + SOURCE_AT), read16(frame + SOURCE_PORT_AT));
-    replace(frame, DESTINATION_AT, DESTINATION_PORT_AT, server, server_port);
+    replace(frame, DESTINATION_AT, DESTINATION_PORT_AT, server, site.server_port);
   } else {
-    replace(frame, SOURCE_AT, SOURCE_PORT_AT, virtual_address, virtual_port);
+    replace(frame, SOURCE_AT, SOURCE_PORT_AT, site.virtual.address, site.virtual.port);
   }
-  memcpy(frame, gateways[to], 6);
+  memcpy(frame, site.gateway[to], 6);
   memcpy(frame + 6, ports[to].mac, 6);
 }
 
@@ -159,44 +151,14 @@ static void run(void) {
   }
 }
 
-static uint32_t read_address(const char *text) {
-  struct in_addr address;
-  if (inet_pton(AF_INET, text, &address) != 1) fail("no IPv4 address", text);
-  return address.s_addr;
-}
-
-static void read_mac(const char *text, uint8_t *mac) {
-  if (sscanf(text, "%hhx:%hhx:%hhx:%hhx:%hhx:%hhx", &mac[0], &mac[1], &mac[2], &mac[3], &mac[4],
-             &mac[5]) != 6) {
-    fail("no MAC address", text);
-  }
-}
-
-static void read_servers(char *text) {
-  for (char *one = strtok(text, ","); one != NULL; one = strtok(NULL, ",")) {
-    if (server_count == SERVERS_MAX) fail("too many servers", one);
-    servers[server_count++] = read_address(one);
-  }
-}
-
 static void read_option(char *word) {
-  char *value = strchr(word, '=');
-  if (value == NULL) fail("no option", word);
-  *value++ = '\0';
-  if (strcmp(word, "client") == 0) interfaces[CLIENT] = value;
-  else if (strcmp(word, "server") == 0) interfaces[SERVER] = value;
-  else if (strcmp(word, "client-gateway") == 0) read_mac(value, gateways[CLIENT]);
-  else if (strcmp(word, "server-gateway") == 0) read_mac(value, gateways[SERVER]);
-  else if (strcmp(word, "vip") == 0) virtual_address = read_address(value);
-  else if (strcmp(word, "port") == 0) virtual_port = htons((uint16_t)atoi(value));
-  else if (strcmp(word, "servers") == 0) read_servers(value);
-  else if (strcmp(word, "server-port") == 0) server_port = htons((uint16_t)atoi(value));
-  else fail("no option", word);
+  char *value = split_option(word);
+  if (!read_site_option(&site, word, value)) fail("no option", word);
 }
 
 int main(int count, char **words) {
   for (int index = 1; index < count; index++) read_option(words[index]);
-  if (interfaces[CLIENT] == NULL || interfaces[SERVER] == NULL || server_count == 0) {
+  if (site.interface[CLIENT] == NULL || site.interface[SERVER] == NULL || site.server_count == 0) {
     fail("client=, server= and servers=", "say between whom to forward");
   }
   xsk_allocate(&memory, FRAMES);
@@ -204,7 +166,7 @@ int main(int count, char **words) {
     free_frames[free_count++] = (uint64_t)frame * XSK_FRAME_SIZE;
   }
   for (int side = 0; side < 2; side++) {
-    xsk_open(&ports[side], &memory, interfaces[side]);
+    xsk_open(&ports[side], &memory, site.interface[side]);
     recycle(&ports[side]);
   }
   printf("ready\n");

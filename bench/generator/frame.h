@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "../xsk/site.h"
+
 #define FRAME_LEAST 60
 #define FRAME_MOST 1514
 #define ETHERNET_BYTES 14
@@ -41,12 +43,6 @@ struct __attribute__((packed)) frame {
 };
 
 _Static_assert(sizeof(struct frame) == FRAME_LEAST, "a frame's headers and payload");
-
-// Addresses and ports in network order.
-struct end {
-  uint32_t address;
-  uint16_t port;
-};
 
 // What frames of one direction have in common, its checksums begun.
 struct frame_template {

@@ -23,12 +23,12 @@
 #include <sys/resource.h>
 #include <time.h>
 
+#include "../xsk/site.h"
 #include "../xsk/xsk.h"
 #include "frame.h"
 #include "histogram.h"
 
 #define BURST 64
-#define SERVERS_MAX 64
 #define FLOWS_MAX (1 << 22)
 #define CLIENT_NET 0x10000000u
 #define SECOND 1000000000ull
@@ -36,15 +36,8 @@
 #define LEARN_NS (10 * SECOND)
 #define LEARN_AGAIN_NS (50 * MILLISECOND)
 
-enum side { CLIENT, SERVER };
-
 struct options {
-  const char *interface[2];
-  uint8_t gateway[2][6];
-  struct end virtual;
-  uint32_t servers[SERVERS_MAX];
-  uint32_t server_count;
-  uint16_t server_port;
+  struct site site;
   uint32_t flows;
   uint32_t size;
   double seconds;
@@ -116,10 +109,10 @@ static bool put(enum side side, uint32_t flow, uint64_t time) {
   struct xsk_port *port = &ports[side];
   if (free_count[side] == 0 || xsk_room(&port->transmit) == 0) return false;
   uint64_t address = (uint64_t)free_frames[side][--free_count[side]] * XSK_FRAME_SIZE;
-  struct end client = client_of(flow), server = {server_of[flow], options.server_port};
+  struct end client = client_of(flow), server = {server_of[flow], options.site.server_port};
   bool is_client = side == CLIENT;
   frame_write(memory.frames + address, &templates[side], is_client ? &client : &server,
-              is_client ? &options.virtual : &client, flow, ++next_number, time);
+              is_client ? &options.site.virtual : &client, flow, ++next_number, time);
   struct xdp_desc *descriptor = xsk_descriptor(&port->transmit, port->transmit.cached++);
   *descriptor = (struct xdp_desc){.addr = address, .len = options.size};
   return true;
@@ -132,8 +125,8 @@ static void send_put(enum side side) {
 }
 
 static bool is_server(uint32_t address) {
-  for (uint32_t index = 0; index < options.server_count; index++) {
-    if (options.servers[index] == address) return true;
+  for (uint32_t index = 0; index < options.site.server_count; index++) {
+    if (options.site.servers[index] == address) return true;
   }
   return false;
 }
@@ -142,11 +135,12 @@ static bool is_server(uint32_t address) {
 static bool has_right_ends(enum side side, const struct frame *frame) {
   struct end client = client_of(frame->flow);
   if (side == CLIENT) {
-    return frame->source == options.virtual.address && frame->source_port == options.virtual.port &&
+    const struct end *virtual = &options.site.virtual;
+    return frame->source == virtual->address && frame->source_port == virtual->port &&
            frame->destination == client.address && frame->destination_port == client.port;
   }
   if (frame->source != client.address || frame->source_port != client.port) return false;
-  if (frame->destination_port != options.server_port) return false;
+  if (frame->destination_port != options.site.server_port) return false;
   uint32_t known = server_of[frame->flow];
   if (known == frame->destination) return true;
   if (!is_server(frame->destination)) return false;
@@ -323,39 +317,10 @@ static void print_report(const struct totals *totals) {
          (double)histogram_percentile(&latencies, 999000) / 1e3, (double)latencies.greatest / 1e3);
 }
 
-static uint32_t read_address(const char *text) {
-  struct in_addr address;
-  if (inet_pton(AF_INET, text, &address) != 1) fail("no IPv4 address", text);
-  return address.s_addr;
-}
-
-static void read_mac(const char *text, uint8_t *mac) {
-  if (sscanf(text, "%hhx:%hhx:%hhx:%hhx:%hhx:%hhx", &mac[0], &mac[1], &mac[2], &mac[3], &mac[4],
-             &mac[5]) != 6) {
-    fail("no MAC address", text);
-  }
-}
-
-static void read_servers(char *text) {
-  for (char *one = strtok(text, ","); one != NULL; one = strtok(NULL, ",")) {
-    if (options.server_count == SERVERS_MAX) fail("too many servers", one);
-    options.servers[options.server_count++] = read_address(one);
-  }
-}
-
 static void read_option(char *word) {
-  char *value = strchr(word, '=');
-  if (value == NULL) fail("no option", word);
-  *value++ = '\0';
-  if (strcmp(word, "client") == 0) options.interface[CLIENT] = value;
-  else if (strcmp(word, "server") == 0) options.interface[SERVER] = value;
-  else if (strcmp(word, "client-gateway") == 0) read_mac(value, options.gateway[CLIENT]);
-  else if (strcmp(word, "server-gateway") == 0) read_mac(value, options.gateway[SERVER]);
-  else if (strcmp(word, "vip") == 0) options.virtual.address = read_address(value);
-  else if (strcmp(word, "port") == 0) options.virtual.port = htons((uint16_t)atoi(value));
-  else if (strcmp(word, "servers") == 0) read_servers(value);
-  else if (strcmp(word, "server-port") == 0) options.server_port = htons((uint16_t)atoi(value));
-  else if (strcmp(word, "flows") == 0) options.flows = (uint32_t)atoi(value);
+  char *value = split_option(word);
+  if (read_site_option(&options.site, word, value)) return;
+  if (strcmp(word, "flows") == 0) options.flows = (uint32_t)atoi(value);
   else if (strcmp(word, "size") == 0) options.size = (uint32_t)atoi(value);
   else if (strcmp(word, "seconds") == 0) options.seconds = atof(value);
   else if (strcmp(word, "rate") == 0) options.rate = atof(value);
@@ -370,7 +335,7 @@ static void read_options(int count, char **words) {
                              .tail = 100 * MILLISECOND};
   for (int index = 1; index < count; index++) read_option(words[index]);
   errno = 0;
-  if (options.interface[CLIENT] == NULL || options.interface[SERVER] == NULL) {
+  if (options.site.interface[CLIENT] == NULL || options.site.interface[SERVER] == NULL) {
     fail("client= and server=", "name both sides");
   }
   if (options.flows == 0 || options.flows > FLOWS_MAX) fail("flows=", "1 to 4 million");
@@ -384,8 +349,8 @@ static void open_sides(void) {
   for (int side = 0; side < 2; side++) {
     struct xsk_port *port = &ports[side];
     // A memory of its own would do as well; one registration is enough.
-    xsk_open(port, &memory, options.interface[side]);
-    frame_template(&templates[side], port->mac, options.gateway[side], options.size);
+    xsk_open(port, &memory, options.site.interface[side]);
+    frame_template(&templates[side], port->mac, options.site.gateway[side], options.size);
     uint32_t first = (uint32_t)side * 2 * XSK_RING_ENTRIES;
     for (uint32_t index = 0; index < XSK_RING_ENTRIES; index++) {
       *xsk_address(&port->fill, port->fill.cached++) = (uint64_t)(first + index) * XSK_FRAME_SIZE;
