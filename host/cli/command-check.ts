@@ -4,6 +4,7 @@ import { loadConfig } from '../config/load.ts';
 import { formatProblem, formatWarning } from '../config/problems.ts';
 import type { Config } from '../config/types.ts';
 import { type CommandInput, type CommandIo, EXIT_FAILURE, EXIT_OK } from './command.ts';
+import { plural } from './table.ts';
 
 /** Prints every error of the file to stderr, or one line to stdout when there is none. */
 export async function checkCommand({ options }: CommandInput, io: CommandIo): Promise<number> {
@@ -24,8 +25,4 @@ function summary({ director, services }: Config): string {
     plural(services.length, 'service'),
     plural(servers, 'server'),
   ].join(', ');
-}
-
-function plural(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }

@@ -6,6 +6,7 @@ import type { ReloadResult } from '../control/api.ts';
 import { askDirector, ControlClientError } from '../control/client.ts';
 import { type CommandInput, type CommandIo, EXIT_FAILURE, EXIT_OK } from './command.ts';
 import { socketPath } from './socket-option.ts';
+import { plural } from './table.ts';
 
 /** Makes the director take a configuration over and prints what changed. */
 export function reloadCommand(input: CommandInput, io: CommandIo): Promise<number> {
@@ -42,7 +43,7 @@ function printResult(result: ReloadResult, route: 'reload' | 'plan', io: Command
   }
   printAffected(result, io);
   const count = result.changes.length;
-  const changes = count === 0 ? 'nothing' : `${count} ${count === 1 ? 'thing' : 'things'}`;
+  const changes = count === 0 ? 'nothing' : plural(count, 'thing');
   const verb = route === 'reload' ? 'changed' : 'would change';
   io.stdout.write(`${result.file}: ${changes} ${verb}\n`);
 }
@@ -55,8 +56,4 @@ function printAffected({ affected = [] }: ReloadResult, io: CommandIo): void {
     const text = fate === 'drain' ? 'may go on until they end' : 'are cut off';
     io.stdout.write(`! connections of ${whose} ${text}: ${counts}\n`);
   }
-}
-
-function plural(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }

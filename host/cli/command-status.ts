@@ -1,7 +1,14 @@
 /** `wvs status`: the running director, as tables for people or JSON for programs. */
 
-import type { DirectorStatus, LoadStatus, ServerStatus, ServiceStatus } from '../control/api.ts';
+import {
+  type DirectorStatus,
+  isUp,
+  type LoadStatus,
+  type ServerStatus,
+  type ServiceStatus,
+} from '../control/api.ts';
 import { askDirector } from '../control/client.ts';
+import { DROP_PREFIX } from '../stats/counter-names.ts';
 import { type CommandInput, type CommandIo, EXIT_OK } from './command.ts';
 import { socketPath } from './socket-option.ts';
 import { type Column, formatAge, formatCount, formatShort, formatTable } from './table.ts';
@@ -104,8 +111,7 @@ function formatServices(services: readonly ServiceStatus[]): string {
 
 function serviceRows(service: ServiceStatus): string[][] {
   const { name, key, scheduler, source, servers, load } = service;
-  const isUp = (health: string) => health === 'up' || health === 'unchecked';
-  const up = servers.filter((server) => isUp(server.health)).length;
+  const up = servers.filter(isUp).length;
   const head = [
     name === key ? key : `${name} ${key}`,
     scheduler,
@@ -153,7 +159,6 @@ function rates({ connectionsPerSecond, incoming, outgoing }: LoadStatus): string
   ];
 }
 
-const DROP_PREFIX = 'drop-';
 /** The steering program's counters begin with one of these. */
 const STEERING_PREFIXES = ['steered-', 'passed-'];
 

@@ -48,6 +48,11 @@ export function formatCount(value: number): string {
   return value.toLocaleString('en-US');
 }
 
+/** A number of things: `1 service`, `2 services`. */
+export function plural(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}
+
 /** Seconds as the two largest units: `3d 2h`, `5m 1s`. */
 export function formatAge(seconds: number): string {
   const units = [

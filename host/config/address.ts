@@ -117,6 +117,27 @@ export function addressBytes(address: string): Uint8Array {
   return Uint8Array.from(groups.flatMap((group) => [group >>> 8, group & 255]));
 }
 
+/** Whether an address lies in a prefix; both have the same number of bytes. */
+export function inPrefix(address: Uint8Array, prefix: Uint8Array, length: number): boolean {
+  return address.every((byte, index) => {
+    const difference = byte ^ (prefix[index] ?? 0);
+    return (difference & prefixMask(length, index)) === 0;
+  });
+}
+
+/** An address's bytes with the bits behind the prefix zeroed. */
+export function maskedPrefix(prefix: { address: string; prefixLength: number }): Uint8Array {
+  return addressBytes(prefix.address).map(
+    (byte, index) => byte & prefixMask(prefix.prefixLength, index),
+  );
+}
+
+/** The bits of an address's n-th byte that belong to a prefix. */
+function prefixMask(length: number, index: number): number {
+  const bits = Math.min(8, Math.max(0, length - index * 8));
+  return (0xff00 >>> bits) & 0xff;
+}
+
 /** `address:port` as users write it, the address of IPv6 in brackets. */
 export function formatEndpoint(address: string, port: number): string {
   return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;

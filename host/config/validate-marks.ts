@@ -1,7 +1,7 @@
 // The rule about all marks together: the steering program looks one destination up and then goes
 // through its port ranges, of which there is room for few.
 
-import { addressBytes } from './address.ts';
+import { maskedPrefix } from './address.ts';
 import type { Problems } from './problems.ts';
 import type { MarkRule, PortRange, PrefixConfig } from './types.ts';
 
@@ -13,17 +13,30 @@ export function validateMarkRanges(
   rules: readonly (MarkRule | undefined)[],
   problems: Problems,
 ): void {
-  const known = rules.filter((rule) => rule !== undefined);
-  const reported = new Set<string>();
+  const rangesOf = new Map<string, Set<string>>();
+  const lengths = new Set<number>();
+  for (const rule of rules) {
+    if (rule === undefined) continue;
+    lengths.add(rule.destination.prefixLength);
+    const prefix = prefixName(rule.destination);
+    const ranges = rangesOf.get(prefix) ?? new Set();
+    rangesOf.set(prefix, ranges);
+    for (const name of rangeNames(rule.ports)) ranges.add(name);
+  }
+  const seen = new Set<string>();
   for (const [index, rule] of rules.entries()) {
     if (rule === undefined) continue;
     const { address, prefixLength } = rule.destination;
     const name = `${address}/${prefixLength}`;
-    if (reported.has(name)) continue;
-    const around = known.filter(({ destination }) => covers(destination, rule.destination));
-    const ranges = new Set(around.flatMap(({ ports }) => rangeNames(ports)));
+    if (seen.has(name)) continue;
+    seen.add(name);
+    const around = [...lengths].filter((length) => length <= prefixLength);
+    const ranges = new Set(
+      around.flatMap((length) => [
+        ...(rangesOf.get(prefixName({ address, prefixLength: length })) ?? []),
+      ]),
+    );
     if (ranges.size <= MARKED_RANGES_MAX) continue;
-    reported.add(name);
     const message =
       `${name} has ${ranges.size} different port ranges in all rules that concern it, but at most ` +
       `${MARKED_RANGES_MAX} can be told apart: write adjacent ports as ranges, or use fewer`;
@@ -31,14 +44,9 @@ export function validateMarkRanges(
   }
 }
 
-function covers(outer: PrefixConfig, inner: PrefixConfig): boolean {
-  if (outer.family !== inner.family || outer.prefixLength > inner.prefixLength) return false;
-  const [one, other] = [addressBytes(outer.address), addressBytes(inner.address)];
-  return one.every((byte, index) => {
-    const bits = Math.min(8, Math.max(0, outer.prefixLength - index * 8));
-    const mask = 0xff00 >>> bits;
-    return (byte & mask & 0xff) === (other[index]! & mask & 0xff);
-  });
+/** The same for all spellings of one prefix; its bytes tell the families apart. */
+function prefixName(prefix: Pick<PrefixConfig, 'address' | 'prefixLength'>): string {
+  return `${prefix.prefixLength} ${maskedPrefix(prefix)}`;
 }
 
 /** The ranges of one rule with those that touch joined; a rule without ports has one for all. */

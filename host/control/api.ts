@@ -113,6 +113,11 @@ export interface ServiceStatus {
 /** What health checks say about a server; `unchecked` ones count as up. */
 export type HealthState = 'unchecked' | 'unknown' | 'up' | 'down' | 'drained';
 
+/** Whether a server counts as one that takes connections. */
+export function isUp({ health }: { readonly health: HealthState }): boolean {
+  return health === 'up' || health === 'unchecked';
+}
+
 /** One real server of a service. */
 export interface ServerStatus {
   /** `10.0.0.11:80`. */

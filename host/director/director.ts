@@ -45,9 +45,8 @@ import { countWorkers, dealQueues, type LinkPlan, type Port, resolvePorts } from
 import { checkPrivileges, dropPrivileges } from './privileges.ts';
 import { PortProbePaths } from './probe-paths.ts';
 import { RunningConfig } from './reload.ts';
-import { markRulesOf } from './rules.ts';
 import { StartError, sentenceOf } from './start-error.ts';
-import { nonZeroCounters, RateMeter, usedConnections, workerPackets } from './status.ts';
+import { nonZeroCounters, RateMeter, workerPackets } from './status.ts';
 import { serviceStatuses } from './status-services.ts';
 import { PortSteering } from './steering.ts';
 import { SteeringOrder } from './steering-order.ts';
@@ -119,7 +118,7 @@ export class Director {
       schedulerByName,
       startMs: this.#clock(),
       onChange: (change) => this.#onControlChange(change),
-      onPoolChange: () => this.#steeringChanged(),
+      onSteeringInput: () => this.#steeringChanged(),
       onPublish: () => this.#steerNewServers(),
     });
     const probePaths = new PortProbePaths(this.#ports);
@@ -365,9 +364,8 @@ export class Director {
   }
 
   #steeringSurroundings(): SteeringSurroundings {
-    const { tables } = this.#control;
-    const marks = markRulesOf(this.#running.config.marks);
-    return { marks, pool: tables.pool, addresses: tables.world.addresses };
+    const { marks, pool, world } = this.#control.tables;
+    return { marks, pool, addresses: world.addresses };
   }
 
   get #procSource(): ProcSource {
@@ -410,7 +408,7 @@ export class Director {
         generation: this.#memory.generation(),
       },
       connections: {
-        used: usedConnections(this.#memory),
+        used: this.#memory.connectionCount(),
         capacity: this.#memory.map.sizes.connections,
       },
       workers: (this.#pool?.reports() ?? []).map((report) => ({
@@ -451,12 +449,7 @@ export class Director {
 
   /** Takes a configuration over, all of it or nothing. */
   async reload(file?: string): Promise<ReloadResult> {
-    const reloaded = this.#inForce(async () => {
-      const done = await this.#running.reload(file);
-      // The control core does not tell of the marks' rules.
-      if (done.changes.some(({ kind }) => kind === 'marks-changed')) this.#steeringChanged();
-      return done;
-    });
+    const reloaded = this.#inForce(() => this.#running.reload(file));
     const result = await this.#metrics.countReload(reloaded);
     await this.#metrics.follow(this.#running.config.director.metrics);
     await this.#watchFile();

@@ -25,6 +25,7 @@ export class ChangeLog {
 
   /** Tells of a change, or that there were more of them. */
   add(change: ControlChange, origin: ChangeOrigin): void {
+    // A removed destination without connections is history only for ourselves.
     if (change.kind === 'destination-forgotten') return;
     if (this.#count === 0) setImmediate(() => this.#sumUp(origin));
     this.#count++;
@@ -40,9 +41,7 @@ export class ChangeLog {
 }
 
 /** A service, a server or a local address came, changed or went. */
-export function logControlChange(log: Logger, change: ControlChange, origin: ChangeOrigin): void {
-  // A removed destination without connections is history only for ourselves.
-  if (change.kind === 'destination-forgotten') return;
+function logControlChange(log: Logger, change: ControlChange, origin: ChangeOrigin): void {
   const service = serviceText(change.service as ServiceKey);
   const { destination, localAddress } = change;
   const server = destination && destinationKey(destination.address, destination.port);

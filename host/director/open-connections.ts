@@ -12,13 +12,9 @@ import {
 import {
   CONNECTION_DESTINATION_ID,
   CONNECTION_PROTOCOL,
-  CONNECTION_STATE,
-  CONTROL_FREE_FRESH,
-  STATE_DEAD,
-  STATE_HASHED,
   STATE_MASK,
-  STATE_TEMPLATE,
 } from '../../assembly/shared/layout.ts';
+import { visitConnections } from '../ipvs/connections.ts';
 import type { DataPlaneMemory } from '../memory/data-plane-memory.ts';
 
 /** Open connections by the destination's id, for those of `destinations` that have any. */
@@ -28,17 +24,12 @@ export function countOpenConnections(
 ): Map<number, number> {
   const counts = new Map<number, number>();
   const { u8, u32 } = memory;
-  const fresh = Atomics.load(u32, CONTROL_FREE_FRESH >>> 2);
-  const end = Math.min(fresh, memory.map.connectionRecords);
-  for (let index = 1; index < end; index++) {
-    const hot = memory.hot(index);
-    const state = Atomics.load(u32, (hot + CONNECTION_STATE) >>> 2);
-    if ((state & (STATE_HASHED | STATE_DEAD | STATE_TEMPLATE)) !== STATE_HASHED) continue;
+  visitConnections(memory, (_, hot, state) => {
     const destination = u32[(hot + CONNECTION_DESTINATION_ID) >>> 2];
-    if (!destinations.has(destination)) continue;
-    if (isOver(u8[hot + CONNECTION_PROTOCOL], state & STATE_MASK)) continue;
+    if (!destinations.has(destination)) return;
+    if (isOver(u8[hot + CONNECTION_PROTOCOL], state & STATE_MASK)) return;
     counts.set(destination, (counts.get(destination) ?? 0) + 1);
-  }
+  });
   return counts;
 }
 

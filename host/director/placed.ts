@@ -35,6 +35,40 @@ export function placedService(
   return { ...basis, servers: [...basis.servers, ...servers] };
 }
 
+/** Puts services as the tables should have them, or takes out those that should not be there. */
+export function placeServices(
+  placed: Map<string, ServiceConfig>,
+  keys: Iterable<string>,
+  { effective, drains }: { readonly effective: Services; readonly drains: Drains },
+): void {
+  for (const key of keys) put(placed, key, placedService(key, effective, drains));
+}
+
+/** Some of the services. */
+export function only(services: Services, keys: Iterable<string>): Map<string, ServiceConfig> {
+  const chosen = new Map<string, ServiceConfig>();
+  for (const key of keys) put(chosen, key, services.get(key));
+  return chosen;
+}
+
+/** Brings some of the services to what others say of them, or takes them out. */
+export function replaceServices(
+  services: Map<string, ServiceConfig>,
+  keys: Iterable<string>,
+  by: Services,
+): void {
+  for (const key of keys) put(services, key, by.get(key));
+}
+
+function put(
+  services: Map<string, ServiceConfig>,
+  key: string,
+  service: ServiceConfig | undefined,
+): void {
+  if (service === undefined) services.delete(key);
+  else services.set(key, service);
+}
+
 function drained({ destination }: Drain): PlacedDestination {
   return { ...destination, weight: 0, isDraining: true };
 }

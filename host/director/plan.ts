@@ -2,25 +2,20 @@
 // tables, the servers that lose their place with their connections, and what ipvsadm has done to
 // the file's services, which the file takes back.
 
-import {
-  FORWARD_DIRECT_ROUTE,
-  FORWARD_FULL_NAT,
-  FORWARD_NAT,
-  FORWARD_TUNNEL,
-} from '../../assembly/shared/codes.ts';
 import { type Change, describeChange, diffServices, type KnownChanges } from '../config/diff.ts';
-import type {
-  DestinationConfig,
-  ForwardingMethod,
-  SchedulerName,
-  ServiceConfig,
-} from '../config/types.ts';
+import type { DestinationConfig, SchedulerName, ServiceConfig } from '../config/types.ts';
 import type { AffectedServer, ChangeReport } from '../control/api.ts';
 import { changesTables } from '../health/table-changes.ts';
 import type { Control } from '../ipvs/control.ts';
 import type { DestinationOptions, ServiceOptions } from '../ipvs/types.ts';
 import type { PlacedDestination, Services } from './placed.ts';
-import { destinationKeyOf, destinationOptionsOf, serviceKeyOf, serviceOptionsOf } from './rules.ts';
+import {
+  destinationKeyOf,
+  destinationOptionsOf,
+  FORWARDING_METHODS,
+  serviceKeyOf,
+  serviceOptionsOf,
+} from './rules.ts';
 
 /** What has to be done to the tables to get from one set of services to another. */
 export function placedChanges(before: Services, after: Services, known?: KnownChanges): Change[] {
@@ -135,17 +130,10 @@ function repairServer(
   const names = Object.keys(wanted) as (keyof DestinationOptions)[];
   if (names.every((name) => wanted[name] === actual[name])) return [];
   const { weight, upperThreshold, lowerThreshold } = actual;
-  const forwarding = METHODS.get(actual.forwarding) ?? server.forwarding;
+  const forwarding = FORWARDING_METHODS.get(actual.forwarding) ?? server.forwarding;
   const before = { ...server, weight, upperThreshold, lowerThreshold, forwarding };
   const own = ['weight', 'upperThreshold', 'lowerThreshold', 'forwarding'] as const;
   const fields = own.filter((field) => before[field] !== server[field]);
   const all = fields.length === 0 ? ['tunnel'] : fields;
   return [{ kind: 'destination-edited', service, fields: all, before, after: server }];
 }
-
-const METHODS: ReadonlyMap<number, ForwardingMethod> = new Map([
-  [FORWARD_NAT, 'nat'],
-  [FORWARD_DIRECT_ROUTE, 'direct-route'],
-  [FORWARD_TUNNEL, 'tunnel'],
-  [FORWARD_FULL_NAT, 'full-nat'],
-]);

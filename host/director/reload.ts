@@ -9,7 +9,7 @@
 import { type Change, describeChange, diffConfigs, type KnownChanges } from '../config/diff.ts';
 import { loadConfig } from '../config/load.ts';
 import type { ConfigResult } from '../config/parse.ts';
-import type { Config, ConfigProblem } from '../config/types.ts';
+import type { Config, ConfigProblem, ServiceConfig } from '../config/types.ts';
 import type { AffectedServer, ReloadResult } from '../control/api.ts';
 import { ControlError } from '../control/handlers.ts';
 import { HealthManager, type HealthOptions, type PreparedHealth } from '../health/manager.ts';
@@ -20,7 +20,7 @@ import { type ApplyContext, applyChanges, applyConfig } from './apply.ts';
 import { DrainKeeper } from './drain-keeper.ts';
 import { type Drains, drainsAfter } from './drains.ts';
 import type { ChangeOrigin } from './events.ts';
-import { byKey, placedService, type Services } from './placed.ts';
+import { byKey, only, placeServices, replaceServices, type Services } from './placed.ts';
 import { affectedServers, placedChanges, repairs, reportChanges } from './plan.ts';
 import { sentenceOf } from './start-error.ts';
 import { serviceText } from './status.ts';
@@ -46,8 +46,8 @@ interface Plan {
   readonly fileChanges: readonly Change[];
   /** In the order in which they are made. */
   readonly changes: readonly Change[];
-  readonly effective: Services;
-  readonly placed: Services;
+  readonly effective: Map<string, ServiceConfig>;
+  readonly placed: Map<string, ServiceConfig>;
   readonly drains: Drains;
   readonly health: PreparedHealth;
   readonly affected: readonly AffectedServer[];
@@ -66,9 +66,9 @@ export class RunningConfig {
   #loadedAt = new Date();
   #takeOverMs = 0;
   /** The services as health wants them. */
-  #effective: Services;
+  #effective: Map<string, ServiceConfig>;
   /** What is in the tables on the file's behalf: these, and what drains. */
-  #placed: Services;
+  #placed: Map<string, ServiceConfig>;
   /** Services of the file that somebody else has changed since the last reload, by key. */
   readonly #foreign = new Set<string>();
   #origin: ChangeOrigin = 'ipvsadm';
@@ -85,7 +85,7 @@ export class RunningConfig {
     const target = { apply: (changes: readonly Change[]) => this.#applyHealth(changes) };
     this.health = HealthManager.create({ ...options.health, config, log, target });
     this.#effective = byKey(this.health.effective().services);
-    this.#placed = this.#effective;
+    this.#placed = new Map(this.#effective);
     this.#drains = new DrainKeeper({ control: context.control, log, now: this.#now });
   }
 
@@ -155,14 +155,12 @@ export class RunningConfig {
     const gone = this.#drains.finished();
     if (gone.length === 0) return;
     const drains = this.#drains.without(gone);
-    const placed = new Map(this.#placed);
-    for (const key of new Set(gone.map(({ service }) => service))) {
-      placeService(placed, placedService(key, this.#effective, drains), key);
-    }
-    const keys = gone.map(({ service }) => service);
-    const changes = placedChanges(only(this.#placed, keys), only(placed, keys));
+    const keys = new Set(gone.map(({ service }) => service));
+    const after = new Map<string, ServiceConfig>();
+    placeServices(after, keys, { effective: this.#effective, drains });
+    const changes = placedChanges(only(this.#placed, keys), after);
     this.#as('drain', () => applyChanges(changes, this.context, { restores: false }));
-    this.#placed = placed;
+    replaceServices(this.#placed, keys, after);
     this.#drains.commit(drains, gone);
   }
 
@@ -188,9 +186,7 @@ export class RunningConfig {
       now: this.#now(),
     });
     const placed = new Map(effective);
-    for (const key of drains.keys()) {
-      placeService(placed, placedService(key, effective, drains), key);
-    }
+    placeServices(placed, drains.keys(), { effective, drains });
     const foreign = repairs(only(placed, this.#foreign).values(), control);
     const tableChanges = placedChanges(this.#placed, placed, known);
     const affected = affectedServers(tableChanges, control);
@@ -259,20 +255,16 @@ export class RunningConfig {
 
   /** Each change has the service it belongs to as health wants it now. */
   #applyHealth(changes: readonly Change[]): void {
-    const effective = new Map(this.#effective);
-    const keys = new Set<string>();
+    const effective = new Map<string, ServiceConfig>();
     for (const change of changes) {
       if (isGlobal(change) || change.kind === 'service-removed') continue;
       const service = change.kind === 'service-edited' ? change.after : change.service;
       effective.set(service.key, service);
-      keys.add(service.key);
     }
-    const placed = new Map(this.#placed);
-    for (const key of keys) {
-      placeService(placed, placedService(key, effective, this.#drains.all), key);
-    }
+    const keys = [...effective.keys()];
     const before = only(this.#placed, keys);
-    const after = only(placed, keys);
+    const after = new Map<string, ServiceConfig>();
+    placeServices(after, keys, { effective, drains: this.#drains.all });
     try {
       const wanted = placedChanges(before, after);
       this.#as('health', () => applyChanges(wanted, this.context, { restores: false }));
@@ -281,8 +273,8 @@ export class RunningConfig {
       this.#as('health', () => applyChanges(undo, this.context, { restores: false }));
       throw error;
     }
-    this.#effective = effective;
-    this.#placed = placed;
+    replaceServices(this.#effective, keys, effective);
+    replaceServices(this.#placed, keys, after);
   }
 
   /** Nothing else can happen meanwhile: the control core answers when all is done. */
@@ -323,22 +315,4 @@ function subjectOf(change: Change): string | undefined {
     default:
       return change.service.key;
   }
-}
-
-function placeService(
-  placed: Map<string, NonNullable<ReturnType<typeof placedService>>>,
-  service: ReturnType<typeof placedService>,
-  key: string,
-): void {
-  if (service === undefined) placed.delete(key);
-  else placed.set(key, service);
-}
-
-function only(services: Services, keys: Iterable<string>): Services {
-  const chosen = new Map<string, NonNullable<ReturnType<typeof placedService>>>();
-  for (const key of keys) {
-    const service = services.get(key);
-    if (service !== undefined) chosen.set(key, service);
-  }
-  return chosen;
 }

@@ -54,6 +54,11 @@ const FORWARDING: Readonly<Record<ForwardingMethod, number>> = {
   'full-nat': FORWARD_FULL_NAT,
 };
 
+/** The configuration's words for the control core's forwarding methods. */
+export const FORWARDING_METHODS: ReadonlyMap<number, ForwardingMethod> = new Map(
+  Object.entries(FORWARDING).map(([method, code]) => [code, method as ForwardingMethod]),
+);
+
 const TUNNEL_TYPES: Readonly<Record<TunnelConfig['type'], number>> = {
   ipip: TUNNEL_IPIP,
   gue: TUNNEL_GUE,

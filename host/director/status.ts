@@ -1,11 +1,6 @@
 // What `wvs status` shows, gathered from everywhere.
 
 import {
-  FORWARD_DIRECT_ROUTE,
-  FORWARD_FULL_NAT,
-  FORWARD_TUNNEL,
-} from '../../assembly/shared/codes.ts';
-import {
   COUNTER_RECEIVED,
   COUNTER_TRANSMITTED,
   DROP_FIRST,
@@ -25,16 +20,12 @@ import { namedCounters, readWorkerCounters } from '../stats/counter-names.ts';
 import { GAUGE_ASLEEP_MS, GAUGE_BUSY_TURNS, GAUGE_PACKETS } from '../worker/gauges.ts';
 import type { WorkerReport } from '../worker/pool.ts';
 import type { LinkCounts } from '../world/rtnetlink.ts';
+import { FORWARDING_METHODS } from './rules.ts';
 
 /** A service's key as the configuration and the status spell it: `tcp 192.0.2.80:80`, `mark 1`. */
 export function serviceText(key: ServiceKey): string {
   if ('mark' in key) return key.family === 6 ? `mark ${key.mark} ipv6` : `mark ${key.mark}`;
   return `${key.protocol} ${formatEndpoint(key.address, key.port)}`;
-}
-
-/** Connections in the table now. */
-export function usedConnections(memory: DataPlaneMemory): number {
-  return memory.connectionCount();
 }
 
 /** What a worker has done with packets since the start. */
@@ -59,18 +50,11 @@ export function nonZeroCounters(
   return Object.fromEntries(all.filter(([, value]) => value > 0));
 }
 
-/** The configuration's words for methods that are not nat. */
-const FORWARDING: ReadonlyMap<number, string> = new Map([
-  [FORWARD_DIRECT_ROUTE, 'direct-route'],
-  [FORWARD_TUNNEL, 'tunnel'],
-  [FORWARD_FULL_NAT, 'full-nat'],
-]);
-
 /** What the control core knows of a server. */
 export function serverStatus(entry: DestinationEntry): ServerStatus {
   return {
     key: destinationKey(entry.key.address, entry.key.port),
-    forwarding: FORWARDING.get(entry.forwarding) ?? 'nat',
+    forwarding: FORWARDING_METHODS.get(entry.forwarding) ?? 'nat',
     weight: entry.weight,
     health: 'unchecked',
     activeConnections: entry.activeConnections,

@@ -7,7 +7,7 @@ import type { SteeringChanges } from 'af-xdp-socket';
 import type { ServiceWays } from '../ipvs/control.ts';
 import type { ServiceKey } from '../ipvs/types.ts';
 import { SteeredServices } from './steered-services.ts';
-import { type SteeringSurroundings, shortTables } from './steering-tables.ts';
+import { type SteeringSurroundings, shortTables, steeredPool } from './steering-tables.ts';
 
 /** What the order works with. */
 export interface SteeringOrderOptions {
@@ -42,9 +42,10 @@ export class SteeringOrder {
 
   /** To be called before the workers get the tables that all that was noted belongs to. */
   before(): void {
-    const { fullNat: next } = this.#update();
     if (!this.#isInForce) return;
-    const { realServers, tunnels } = this.#services;
+    this.#services.update();
+    const { realServers, tunnels, use } = this.#services;
+    const next = steeredPool(this.#options.surroundings().pool, use.usesFullNat);
     const fullNat = withMissing(this.#short.fullNat, next);
     const added = { realServers: realServers.added, tunnels: tunnels.added };
     const isLonger = fullNat.length > this.#short.fullNat.length;
@@ -57,8 +58,9 @@ export class SteeringOrder {
 
   /** To be called when the workers have them. */
   after(): void {
-    const short = this.#update();
-    const { services, realServers, tunnels } = this.#services;
+    this.#services.update();
+    const { services, realServers, tunnels, use } = this.#services;
+    const short = shortTables(this.#options.surroundings(), use);
     const lists = { services, realServers, tunnels };
     const changes: SteeringChanges = {
       ...changedTables(this.#short, short),
@@ -73,11 +75,6 @@ export class SteeringOrder {
       list.settleAdded();
       list.settleRemoved();
     }
-  }
-
-  #update(): ShortTables {
-    this.#services.update();
-    return shortTables(this.#options.surroundings(), this.#services.use);
   }
 }
 

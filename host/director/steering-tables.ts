@@ -80,7 +80,7 @@ function steeredMarks({ family, protocol, destination, ports }: MarkRule): Steer
 }
 
 /** Without a server that is reached by full-nat, only what connections may still be sent from. */
-function steeredPool(
+export function steeredPool(
   { addresses, services = new Map(), retired = [], portRanges }: LocalPool,
   isUsed: boolean,
 ) {

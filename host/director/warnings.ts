@@ -2,7 +2,7 @@
 // itself is right; `wvs check`, which must answer the same everywhere, says nothing of this.
 
 import { ROUTE_KIND, ROUTE_VIA } from '../../assembly/shared/layout.ts';
-import { addressBytes } from '../config/address.ts';
+import { addressBytes, inPrefix } from '../config/address.ts';
 import type {
   Config,
   ConfigProblem,
@@ -63,7 +63,7 @@ export function kernelWarnings(config: Config, surroundings: Surroundings): Conf
 const NOWHERE: SourcePosition = { line: 1, column: 1 };
 
 /** Where a server stands in the file. */
-export function serverPosition(
+function serverPosition(
   { lineShift = 0, position: servicePosition }: ServiceConfig,
   { position }: DestinationConfig,
 ): SourcePosition {
@@ -82,7 +82,7 @@ function missingAddress(
     (each) =>
       each.port !== undefined &&
       each.family === family &&
-      isInside(bytes, addressBytes(each.address), each.prefixLength),
+      inPrefix(bytes, addressBytes(each.address), each.prefixLength),
   );
   const device = interfaces[network?.port ?? 0] ?? 'lo';
   const message =
@@ -127,11 +127,4 @@ function routeKind(address: string, { world, memory }: Surroundings): number {
   const kind = route === 0 ? NO_ROUTE : memory.u8[route + ROUTE_KIND]!;
   kinds.set(address, kind);
   return kind;
-}
-
-function isInside(address: Uint8Array, network: Uint8Array, prefixLength: number): boolean {
-  return address.every((byte, index) => {
-    const bits = Math.min(8, Math.max(0, prefixLength - index * 8));
-    return ((byte ^ (network[index] ?? 0)) & (0xff00 >>> bits) & 0xff) === 0;
-  });
 }

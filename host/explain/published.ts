@@ -26,11 +26,12 @@ import {
   MARK_VALUE,
   SYSCTL_UNPRIVILEGED_PORT,
 } from '../../assembly/shared/layout.ts';
+import { inPrefix } from '../config/address.ts';
 import type { DataPlaneMemory } from '../memory/data-plane-memory.ts';
 import { swapPort } from '../tables/hash.ts';
 import { probeLocal, sameBytes } from '../tables/local-addresses.ts';
 import { findService } from '../tables/service-index.ts';
-import { inPrefix, type Question } from './question.ts';
+import type { Question } from './question.ts';
 
 export const FTP_PORT = 21;
 export const FTP_DATA_PORT = 20;

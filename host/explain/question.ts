@@ -4,7 +4,6 @@ import { PROTOCOL_SCTP, PROTOCOL_TCP, PROTOCOL_UDP } from '../../assembly/shared
 import { addressBytes, formatEndpoint, parseEndpoint } from '../config/address.ts';
 import type { ExplainRequest } from '../control/api.ts';
 import { ControlError } from '../control/handlers.ts';
-import { wordAt } from '../tables/hash.ts';
 
 /** One end of a packet. */
 export interface End {
@@ -74,19 +73,4 @@ function parseEnd(text: string, what: string): End {
 
 function refusal(message: string): ControlError {
   return new ControlError('invalid-request', message);
-}
-
-/** Whether an address lies in a prefix; both have the same length. */
-export function inPrefix(address: Uint8Array, prefix: Uint8Array, length: number): boolean {
-  for (let bit = 0; bit < length; bit += 32) {
-    const bits = Math.min(32, length - bit);
-    const difference = swap(wordAt(address, bit >>> 3) ^ wordAt(prefix, bit >>> 3));
-    if (difference >>> (32 - bits) !== 0) return false;
-  }
-  return true;
-}
-
-function swap(word: number): number {
-  const pairs = ((word & 0xff00ff) << 8) | ((word >>> 8) & 0xff00ff);
-  return ((pairs << 16) | (pairs >>> 16)) >>> 0;
 }

@@ -9,8 +9,8 @@ import type {
   SteeringOutcome,
   SteeringTables,
 } from 'af-xdp-socket';
-import { addressBytes } from '../config/address.ts';
-import { type End, inPrefix, type Question } from './question.ts';
+import { addressBytes, inPrefix } from '../config/address.ts';
+import type { End, Question } from './question.ts';
 
 /** Which of the program's outcomes a packet meets. */
 export function steeringOutcome(tables: SteeringTables, question: Question): SteeringOutcome {

@@ -101,15 +101,32 @@ export function* listConnections(
   memory: DataPlaneMemory,
   now: number,
 ): Generator<IndexedConnection> {
-  const end = Math.min(
-    Atomics.load(memory.u32, CONTROL_FREE_FRESH >>> 2),
-    memory.map.connectionRecords,
-  );
+  const end = endOfConnections(memory);
   for (let index = 1; index < end; index++) {
     const state = Atomics.load(memory.u32, (memory.hot(index) + CONNECTION_STATE) >>> 2);
     if ((state & STATE_HASHED) === 0 || (state & STATE_DEAD) !== 0) continue;
     yield readConnection(memory, index, state, now);
   }
+}
+
+/** Called with an entry's index, the offset of its hot part, and its state word. */
+type Visit = (index: number, hot: number, state: number) => void;
+
+/** Visits all connections in the table, maybe millions; templates are left out. */
+export function visitConnections(memory: DataPlaneMemory, visit: Visit): void {
+  const { u32 } = memory;
+  const end = endOfConnections(memory);
+  for (let index = 1; index < end; index++) {
+    const hot = memory.hot(index);
+    const state = Atomics.load(u32, (hot + CONNECTION_STATE) >>> 2);
+    const kind = state & (STATE_HASHED | STATE_DEAD | STATE_TEMPLATE);
+    if (kind === STATE_HASHED) visit(index, hot, state);
+  }
+}
+
+/** The first index that no connection has had yet. */
+function endOfConnections({ u32, map }: DataPlaneMemory): number {
+  return Math.min(Atomics.load(u32, CONTROL_FREE_FRESH >>> 2), map.connectionRecords);
 }
 
 /** The connection or template at an index, whether it is in the table or not. */

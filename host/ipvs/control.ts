@@ -147,8 +147,11 @@ export interface ControlOptions {
   readonly tableSize?: number;
   readonly unprivilegedPort?: number;
   readonly onChange?: (change: ControlChange) => void;
-  /** Other addresses or ports are full-nat's now, or those it no longer has are not used any more. */
-  readonly onPoolChange?: () => void;
+  /**
+   * What is to be steered has changed, other than by what onChange() tells: the marks' rules; other
+   * addresses or ports are full-nat's now, or those it no longer has are not used any more.
+   */
+  readonly onSteeringInput?: () => void;
   /** The workers are about to get all changes that onChange() has told of. */
   readonly onPublish?: () => void;
 }
@@ -190,7 +193,7 @@ export class Control implements IpvsControl {
     this.#pools = new LocalPools({
       tables: options.tables,
       timers: this.#timers,
-      onChange: () => options.onPoolChange?.(),
+      onChange: () => options.onSteeringInput?.(),
     });
     this.#states = new DestinationStates(memory);
     this.#scheduling = new Scheduling(memory);
@@ -355,6 +358,7 @@ export class Control implements IpvsControl {
   /** Replaces the firewall mark rules. */
   setMarks(rules: readonly MarkRule[]): void {
     this.tables.setMarks(rules);
+    this.#options.onSteeringInput?.();
     this.#commit();
   }
 
@@ -494,11 +498,14 @@ export class Control implements IpvsControl {
     return scheduler;
   }
 
+  #findService(key: ServiceKey): Service | undefined {
+    return this.#services.get(serviceName(resolveService(key).key));
+  }
+
   #requireService(key: ServiceKey): Service {
-    const name = serviceName(resolveService(key).key);
-    const service = this.#services.get(name);
-    if (service === undefined) throw new IpvsError('ESRCH', `no service ${name}`);
-    return service;
+    const service = this.#findService(key);
+    if (service !== undefined) return service;
+    throw new IpvsError('ESRCH', `no service ${serviceName(resolveService(key).key)}`);
   }
 
   // --- destinations ----------------------------------------------------------------------------
@@ -748,7 +755,7 @@ export class Control implements IpvsControl {
   }
 
   service(key: ServiceKey): ServiceEntry | undefined {
-    const service = this.#services.get(serviceName(resolveService(key).key));
+    const service = this.#findService(key);
     return service && serviceEntry(service, this.#showsLiveCounters);
   }
 
@@ -765,12 +772,12 @@ export class Control implements IpvsControl {
 
   /** Whether there is a service; cheaper than service(), which reads its counters. */
   hasService(key: ServiceKey): boolean {
-    return this.#services.has(serviceName(resolveService(key).key));
+    return this.#findService(key) !== undefined;
   }
 
   /** Whether a service has a destination; the same for destinations(). */
   hasDestination(key: ServiceKey, { address, port }: DestinationKey): boolean {
-    const service = this.#services.get(serviceName(resolveService(key).key));
+    const service = this.#findService(key);
     return service?.destinationsByName.has(destinationName(address, port)) === true;
   }
 
@@ -781,7 +788,7 @@ export class Control implements IpvsControl {
 
   /** The same of one service, undefined without it. */
   waysOf(key: ServiceKey): ServiceWays | undefined {
-    const service = this.#services.get(serviceName(resolveService(key).key));
+    const service = this.#findService(key);
     return service && serviceWays(service);
   }
 
@@ -796,7 +803,7 @@ export class Control implements IpvsControl {
 
   /** Connections of a destination that are in the table now, undefined without the destination. */
   connectionCounts(key: ServiceKey, at: DestinationKey): ConnectionCounts | undefined {
-    const service = this.#services.get(serviceName(resolveService(key).key));
+    const service = this.#findService(key);
     const destination = service && findDestination(service, at);
     if (destination === undefined) return undefined;
     const { id } = destination;

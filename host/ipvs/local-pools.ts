@@ -7,13 +7,8 @@ import { FORWARD_FULL_NAT } from '../../assembly/shared/codes.ts';
 import {
   CONNECTION_FAMILY,
   CONNECTION_LOCAL,
-  CONNECTION_STATE,
-  CONTROL_FREE_FRESH,
-  STATE_DEAD,
   STATE_FORWARD_MASK,
   STATE_FORWARD_SHIFT,
-  STATE_HASHED,
-  STATE_TEMPLATE,
   WIDE_LOCAL,
 } from '../../assembly/shared/layout.ts';
 import { TICKS_PER_SECOND } from '../../assembly/shared/limits.ts';
@@ -22,6 +17,7 @@ import { formatAddress, parseFamilyAddress } from '../tables/address-text.ts';
 import type { PublishedTables } from '../tables/publish.ts';
 import { TableFullError } from '../tables/rows.ts';
 import { DEFAULT_LOCAL_POOL, type LocalPool, type PoolAddress } from '../tables/world.ts';
+import { visitConnections } from './connections.ts';
 import type { Service } from './model.ts';
 import type { Timers } from './timers.ts';
 import { type Family, IpvsError, type LocalAddress } from './types.ts';
@@ -173,17 +169,13 @@ export function localAddressesInUse(memory: DataPlaneMemory): Set<string> {
   const { u8, u32 } = memory;
   const ipv4 = new Set<number>();
   const inUse = new Set<string>();
-  const end = Math.min(Atomics.load(u32, CONTROL_FREE_FRESH >>> 2), memory.map.connectionRecords);
-  for (let index = 1; index < end; index++) {
-    const hot = memory.hot(index);
-    const state = Atomics.load(u32, (hot + CONNECTION_STATE) >>> 2);
-    if ((state & (STATE_HASHED | STATE_DEAD | STATE_TEMPLATE)) !== STATE_HASHED) continue;
-    if ((state & STATE_FORWARD_MASK) >>> STATE_FORWARD_SHIFT !== FORWARD_FULL_NAT) continue;
+  visitConnections(memory, (index, hot, state) => {
+    if ((state & STATE_FORWARD_MASK) >>> STATE_FORWARD_SHIFT !== FORWARD_FULL_NAT) return;
     // One text for each address, not for each of maybe millions of connections.
     const at = hot + CONNECTION_LOCAL;
     if (u8[hot + CONNECTION_FAMILY] === 4) ipv4.add(u32[at >>> 2]);
     else inUse.add(formatAddress(u8, memory.wide(index) + WIDE_LOCAL, 16));
-  }
+  });
   for (const word of ipv4) inUse.add(ipv4Text(word));
   return inUse;
 }

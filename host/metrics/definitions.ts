@@ -20,14 +20,15 @@ import {
   COUNTERS_END,
   DROP_FIRST,
 } from '../../assembly/shared/counters.ts';
-import type {
-  DirectorStatus,
-  LoadStatus,
-  PortStatus,
-  ServerStatus,
-  ServiceStatus,
+import {
+  type DirectorStatus,
+  isUp,
+  type LoadStatus,
+  type PortStatus,
+  type ServerStatus,
+  type ServiceStatus,
 } from '../control/api.ts';
-import { counterName } from '../stats/counter-names.ts';
+import { counterName, DROP_PREFIX } from '../stats/counter-names.ts';
 import {
   GAUGE_ASLEEP_MS,
   GAUGE_BUSY_TURNS,
@@ -154,8 +155,6 @@ function workerGauge(name: string, help: string, index: number, scale = 1): Metr
     for (const { id, gauges } of workers) take(gauges[index] * scale, String(id));
   });
 }
-
-const DROP_PREFIX = 'drop-';
 
 /** A drop's reason as a label: the counter's name without its prefix. */
 export function dropReason(index: number): string {
@@ -285,11 +284,6 @@ const HEALTH_STATES: readonly ServerStatus['health'][] = [
   'down',
   'drained',
 ];
-
-/** Whether a server counts as one that takes connections. */
-function isUp({ health }: ServerStatus): boolean {
-  return health === 'up' || health === 'unchecked';
-}
 
 const SERVICES: readonly MetricDefinition[] = [
   gauge(

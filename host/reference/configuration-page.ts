@@ -1,6 +1,7 @@
 // host/docs/configuration.md: every key of the configuration file, from its JSON Schema.
 
 import { z } from 'zod';
+import { formatCount } from '../cli/table.ts';
 import { configSchema } from '../config/schema.ts';
 
 /** The part of JSON Schema that zod makes of the configuration. */
@@ -98,7 +99,7 @@ function typeText(schema: Schema): string {
   if (schema.type === 'boolean') return '`true` `false`';
   const { minimum, maximum } = schema;
   if (minimum === undefined || maximum === undefined) return 'number';
-  return `${minimum.toLocaleString('en-US')} to ${maximum.toLocaleString('en-US')}`;
+  return `${formatCount(minimum)} to ${formatCount(maximum)}`;
 }
 
 function cell(text: string): string {

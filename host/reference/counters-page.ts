@@ -1,7 +1,7 @@
 // host/docs/counters.md, from the counters' names and sentences.
 
 import { STEERING_OUTCOMES } from 'af-xdp-socket';
-import { COUNTER_NAMES } from '../stats/counter-names.ts';
+import { COUNTER_NAMES, DROP_PREFIX } from '../stats/counter-names.ts';
 import { COUNTER_SENTENCES, STEERING_SENTENCES } from './counter-sentences.ts';
 import { markdownTable } from './table.ts';
 
@@ -26,8 +26,8 @@ drop reason. What was sent in answer (resets, ICMP errors) is counted beside it.
 /** The page. */
 export function countersPage(): string {
   const names = COUNTER_NAMES.filter((name) => name !== '' && name !== 'none');
-  const drops = names.filter((name) => name.startsWith('drop-'));
-  const others = names.filter((name) => !name.startsWith('drop-'));
+  const drops = names.filter((name) => name.startsWith(DROP_PREFIX));
+  const others = names.filter((name) => !name.startsWith(DROP_PREFIX));
   const table = (list: readonly string[], sentences: Readonly<Record<string, string>>) =>
     markdownTable(
       ['counter', 'counts'],

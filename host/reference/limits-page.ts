@@ -8,6 +8,7 @@ import {
   CONNECTION_WIDE_SIZE,
 } from '../../assembly/shared/layout.ts';
 import * as limits from '../../assembly/shared/limits.ts';
+import { formatCount } from '../cli/table.ts';
 import {
   CONNECTIONS_MAX,
   CONNECTIONS_MIN,
@@ -23,7 +24,7 @@ import {
   roundUp,
   WASM_PAGE_SIZE,
 } from '../memory/memory-map.ts';
-import { grouped, markdownTable } from './table.ts';
+import { markdownTable } from './table.ts';
 
 type LimitName = keyof typeof limits;
 
@@ -79,7 +80,7 @@ counted or reported, and what is there goes on.
 const CONFIGURATION = `## Of the configuration
 
 All sizes follow from the configuration at the start. Room is left for services and servers to double by reloads and
-ipvsadm, and for at least ${grouped(DEFAULT_SIZES.services)} services and ${grouped(DEFAULT_SIZES.destinations)} servers; what is beyond needs a restart.
+ipvsadm, and for at least ${formatCount(DEFAULT_SIZES.services)} services and ${formatCount(DEFAULT_SIZES.destinations)} servers; what is beyond needs a restart.
 `;
 
 const MEMORY = `## Memory
@@ -98,13 +99,16 @@ export function limitsPage(): string {
 
 function configurationTable(): string {
   const rows = [
-    ['connections and templates', `${grouped(CONNECTIONS_MIN)} to ${grouped(CONNECTIONS_MAX)}`],
-    ['services', grouped(SERVICES_MAX)],
-    ['servers of a service', grouped(SERVERS_PER_SERVICE_MAX)],
+    [
+      'connections and templates',
+      `${formatCount(CONNECTIONS_MIN)} to ${formatCount(CONNECTIONS_MAX)}`,
+    ],
+    ['services', formatCount(SERVICES_MAX)],
+    ['servers of a service', formatCount(SERVERS_PER_SERVICE_MAX)],
     ['port ranges of `marks` for one destination', String(MARKED_RANGES_MAX)],
     ['ports', String(limits.PORTS_MAX)],
     ['workers', String(limits.WORKERS_MAX)],
-    ['MTU of a port', `${grouped(MTU_MAX)} bytes`],
+    ['MTU of a port', `${formatCount(MTU_MAX)} bytes`],
   ];
   return markdownTable(['what', 'least and most'], rows);
 }
@@ -117,14 +121,14 @@ function memoryText(): string {
       `${perConnection}, and ${CHAIN_HEAD_SIZE} to ${2 * CHAIN_HEAD_SIZE} of index`,
     ],
     ['one of IPv6', `${CONNECTION_WIDE_SIZE} more, reserved for every entry`],
-    ['a frame', grouped(limits.FRAME_SIZE)],
+    ['a frame', formatCount(limits.FRAME_SIZE)],
   ];
   const sizes = [100_000, 1_000_000, 4_000_000, CONNECTIONS_MAX];
   const plans = [1, 4, 16].map((workers) => [
     String(workers),
     ...sizes.map((connections) => mebibytes({ connections, workers })),
   ]);
-  const heads = sizes.map((connections) => `${grouped(connections)}:`);
+  const heads = sizes.map((connections) => `${formatCount(connections)}:`);
   return `${markdownTable(['of each', 'bytes'], rows)}
 
 MiB reserved, rounded up to ${MEMORY_STEP}, by workers (with two queues each) and connections:
@@ -145,13 +149,13 @@ function sizesOf({ connections, workers }: Pick<MemorySizes, 'connections' | 'wo
 
 function mebibytes(choice: Pick<MemorySizes, 'connections' | 'workers'>): string {
   const { pages } = planMemory(sizesOf(choice));
-  return grouped(roundUp((pages * WASM_PAGE_SIZE) / 2 ** 20, MEMORY_STEP));
+  return formatCount(roundUp((pages * WASM_PAGE_SIZE) / 2 ** 20, MEMORY_STEP));
 }
 
 function dataPlane(): string {
   const rows = Object.entries(LIMIT_SENTENCES).map(([name, sentence]) => [
     sentence,
-    grouped(VALUES.get(name) ?? 0),
+    formatCount(VALUES.get(name) ?? 0),
   ]);
   return `## Of the data plane
 

@@ -7,8 +7,3 @@ export function markdownTable(
   const titles = head.map((title) => title.replace(/:$/, ''));
   return [titles, rule, ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
 }
-
-/** 1234567 -> "1,234,567". */
-export function grouped(value: number): string {
-  return value.toLocaleString('en-US');
-}

@@ -1,5 +1,6 @@
 // A replay of captures in a few lines: verdicts, reasons, and who got what.
 
+import { plural } from '../cli/table.ts';
 import type { CaptureReplay, FrameReport } from './replay-captures.ts';
 
 /** The summary as text, with an empty line between its parts. */
@@ -35,8 +36,4 @@ function tally(texts: readonly string[]): string[] {
   const sorted = [...counts].sort(([a, x], [b, y]) => y - x || (a < b ? -1 : 1));
   const width = Math.max(28, ...sorted.map(([text]) => text.length));
   return sorted.map(([text, count]) => `  ${text.padEnd(width)} ${count}`);
-}
-
-function plural(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }

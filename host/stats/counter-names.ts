@@ -5,6 +5,9 @@ import { COUNTERS_END } from '../../assembly/shared/counters.ts';
 import { readU64 } from '../ipvs/estimator.ts';
 import type { DataPlaneMemory } from '../memory/data-plane-memory.ts';
 
+/** The name of a drop's counter begins with this, and goes on with the reason. */
+export const DROP_PREFIX = 'drop-';
+
 /** Names by index; indices without a counter have "". In the order of assembly/shared/counters.ts. */
 export const COUNTER_NAMES: readonly string[] = [
   'none',

@@ -73,7 +73,7 @@ import {
   SERVICE_SIZE,
 } from '../../assembly/shared/layout.ts';
 import { PORTS_MAX } from '../../assembly/shared/limits.ts';
-import { addressBytes } from '../config/address.ts';
+import { addressBytes, maskedPrefix } from '../config/address.ts';
 import type { DataPlaneMemory } from '../memory/data-plane-memory.ts';
 import { swapPort } from './hash.ts';
 import type { PoolRun, PoolRuns } from './pool-runs.ts';
@@ -262,14 +262,4 @@ export function encodeLocalPool(
   const runs = [ipv4.first, ipv4.count, ipv6.first, ipv6.count];
   u32.set(runs, (bank + BANK_DIRECTOR_POOL) >>> 2);
   u32.set(portRanges.flat(), (bank + BANK_LOCAL_PORTS) >>> 2);
-}
-
-/** An address's bytes with the bits behind the prefix zeroed. */
-export function maskedPrefix(prefix: { address: string; prefixLength: number }): Uint8Array {
-  const bytes = addressBytes(prefix.address);
-  for (let index = 0; index < bytes.length; index++) {
-    const bits = Math.min(8, Math.max(0, prefix.prefixLength - index * 8));
-    bytes[index] &= 0xff00 >>> bits;
-  }
-  return bytes;
 }

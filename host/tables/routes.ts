@@ -20,9 +20,8 @@ import {
   ROUTE_VIA,
 } from '../../assembly/shared/layout.ts';
 import { ROUTE_SLOTS } from '../../assembly/shared/limits.ts';
-import { addressBytes } from '../config/address.ts';
+import { addressBytes, maskedPrefix } from '../config/address.ts';
 import type { DataPlaneMemory } from '../memory/data-plane-memory.ts';
-import { maskedPrefix } from './encode.ts';
 import { type Family, routeHash } from './hash.ts';
 import { sameBytes } from './local-addresses.ts';
 import { RecordTable } from './record-table.ts';

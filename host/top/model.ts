@@ -1,14 +1,16 @@
 // What `wvs top` shows, from two statuses: pure. The director's own rates are averages over some
 // seconds; what it only counts (packets of a worker, drops) is compared with the status before.
 
-import type {
-  DirectorStatus,
-  LoadStatus,
-  PortStatus,
-  ServerStatus,
-  ServiceStatus,
-  WorkerStatus,
+import {
+  type DirectorStatus,
+  isUp,
+  type LoadStatus,
+  type PortStatus,
+  type ServerStatus,
+  type ServiceStatus,
+  type WorkerStatus,
 } from '../control/api.ts';
+import { DROP_PREFIX } from '../stats/counter-names.ts';
 
 /** A status and when it came. */
 export interface Sample {
@@ -84,8 +86,6 @@ export interface TopModel {
   readonly drops: readonly DropRow[];
   readonly services: readonly ServiceRow[];
 }
-
-const DROP_PREFIX = 'drop-';
 
 /** Makes a frame's content; `before` is the sample before, if there was one. */
 export function createModel(now: Sample, before: Sample | undefined, order: Order): TopModel {
@@ -179,7 +179,7 @@ function serverRow(server: ServerStatus): ServerRow {
   return {
     name: key,
     health,
-    isDown: health !== 'up' && health !== 'unchecked',
+    isDown: !isUp(server),
     forwarding,
     weight,
     active: activeConnections,

@@ -1,8 +1,7 @@
 // What the kernel has, as the dumps say, and the world the data plane gets to see of it: a pure
 // function of the snapshot and the director's ports.
 
-import { addressBits } from '../config/address.ts';
-import { maskedPrefix } from '../tables/encode.ts';
+import { addressBits, maskedPrefix } from '../config/address.ts';
 import type { Family } from '../tables/hash.ts';
 import type {
   NeighbourState,

@@ -9,6 +9,7 @@ import { closeAll, createMaps, loadProgram, requireLittleEndian, testRunProgram 
 import { OwnedDescriptor } from './descriptor.js';
 import { check, missingCapabilities } from './errors.js';
 import { interfaceInfo } from './interface.js';
+import { PORT_MAX } from './steering-ranges.js';
 
 const bytecode = JSON.parse(
   readFileSync(new URL('../bpf/probe-path.bytecode.json', import.meta.url), 'utf8'),
@@ -24,7 +25,6 @@ const DIRECTIONS = Object.keys(ATTACH_TYPES);
 
 const CAPACITY_DEFAULT = 65_536;
 const CAPACITY_MAX = 16 * 1024 * 1024;
-const PORT_MAX = 65_535;
 const PROTOCOLS = { tcp: constants.PROTOCOL_TCP, udp: constants.PROTOCOL_UDP };
 const TUNNELS = {
   ipip: constants.WAY_IPIP,

@@ -184,8 +184,8 @@ function serverSettings(server: VirtualServer): {
     inhibitOnFailure:
       common.inhibitOnFailure === undefined && isInhibited[index] ? true : undefined,
     notify: given({
-      serverUp: commonOf(serverUp) === undefined ? serverUp[index] : undefined,
-      serverDown: commonOf(serverDown) === undefined ? serverDown[index] : undefined,
+      serverUp: common.notify?.serverUp === undefined ? serverUp[index] : undefined,
+      serverDown: common.notify?.serverDown === undefined ? serverDown[index] : undefined,
     }),
   }));
   return { common, own };

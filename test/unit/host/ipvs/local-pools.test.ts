@@ -157,7 +157,7 @@ describe('addresses of a service', () => {
 describe('addresses that were taken out', () => {
   test('stay answered until the next look finds no connection with them', () => {
     let changes = 0;
-    const fixture = new Fixture({ onPoolChange: () => changes++ });
+    const fixture = new Fixture({ onSteeringInput: () => changes++ });
     const { control } = fixture;
     const addresses = [{ family: 4, address: '10.0.0.1' }] as const;
     control.setLocalPool({ addresses, portRanges: PORTS });

@@ -7,10 +7,9 @@ import {
   ROUTE_SOURCE,
   ROUTE_VIA,
 } from '../../../../assembly/shared/layout.ts';
-import { addressBytes } from '../../../../host/config/address.ts';
+import { addressBytes, maskedPrefix } from '../../../../host/config/address.ts';
 import { DataPlaneMemory } from '../../../../host/memory/data-plane-memory.ts';
 import { formatAddress } from '../../../../host/tables/address-text.ts';
-import { maskedPrefix } from '../../../../host/tables/encode.ts';
 import { encodeRoutes, findRoute } from '../../../../host/tables/routes.ts';
 import type { WorldRoute } from '../../../../host/tables/world.ts';
 import { Random, seedFromEnvironment } from '../../../support/random.ts';
