@@ -128,6 +128,21 @@ describe('reloads of a running director', () => {
     return main + [...new Set(others)].map((port) => natService(port, [SERVER_1])).join('');
   }
 
+  test('rules of marks that change: what they mark is taken, and no more what they marked', async () => {
+    const marked = (port: number) =>
+      `  - { name: marked, listen: 'mark 7', scheduler: rr, forwarding: nat, ` +
+      `servers: [{ address: '${SERVER_1}' }] }\n` +
+      `marks: [{ mark: 7, destination: ${VIP}, protocol: tcp, ports: [${port}] }]\n`;
+    for (const port of [8085, 8086]) {
+      const { changes } = await takeOver(BOTH + marked(port));
+      expect(changes.map(({ kind }) => kind)).toContain('marks-changed');
+      expect(await bed.http(`http://${VIP}:${port}/`)).toEqual({ 'web-1': 8 });
+    }
+    await expect(bed.http(`http://${VIP}:8085/`)).rejects.toThrow(/ECONNREFUSED/);
+    await takeOver(BOTH);
+    await expect(bed.http(`http://${VIP}:8086/`)).rejects.toThrow(/ECONNREFUSED/);
+  });
+
   test('a server taken out drains: its transfer ends well, then it is gone', async () => {
     await takeOver(BOTH);
     const transfers = { url, direction: 'download', bytes: 3_000_000, rate: 1_000_000 } as const;
