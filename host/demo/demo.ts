@@ -4,12 +4,13 @@
  *
  * Where that is impossible (not root, no AF_XDP), a shipped capture is replayed instead.
  */
+
 import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-
 import { isMap, parseDocument } from 'yaml';
-import { ADDRESSES, METHODS, type Method, withPort } from '../netns/addresses.ts';
+import { formatEndpoint } from '../config/address.ts';
+import { ADDRESSES, METHODS, type Method } from '../netns/addresses.ts';
 import { runClient } from '../netns/client-operations.ts';
 import type { DirectorOptions } from '../netns/director.ts';
 import { type Director, directorProgram, startDirector } from '../netns/director.ts';
@@ -85,7 +86,7 @@ async function runMethods(topology: Topology, director: Director): Promise<reado
 }
 
 function serviceOf(method: Method): string {
-  return withPort(ADDRESSES.ipv4.wan.vips[method], 80);
+  return formatEndpoint(ADDRESSES.ipv4.wan.vips[method], 80);
 }
 
 function conclude(rows: readonly Row[], milliseconds: number): number {

@@ -84,8 +84,3 @@ export const ADDRESSES: Readonly<Record<Family, AddressPlan>> = {
 
 /** The methods whose real servers own the virtual address and answer the client directly. */
 export const DIRECT_METHODS: readonly Method[] = ['direct-route', 'tunnel'];
-
-/** An address and a port as they stand in a URL or a configuration. */
-export function withPort(address: string, port: number): string {
-  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
-}

@@ -25,6 +25,7 @@ import {
   ROUTE_SLOTS,
   TICKS_PER_SECOND,
 } from '../../assembly/shared/limits.ts';
+import { formatEndpoint } from '../../host/config/address.ts';
 import { checkMemory } from '../support/check-bed.ts';
 import {
   type BedOptions,
@@ -62,18 +63,14 @@ const SERVERS = {
 } as const;
 type Family = 4 | 6;
 
-function endpoint(address: string, port: number): string {
-  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
-}
-
 /** A service for each method, family and protocol, on ports of their own; some are special. */
 function services(): BedService[] {
   const made: BedService[] = [];
   for (const family of [4, 6] as const) {
     for (const transport of ['tcp', 'udp', 'sctp']) {
-      const at = (port: number) => `${transport} ${endpoint(VIPS[family], port)}`;
+      const at = (port: number) => `${transport} ${formatEndpoint(VIPS[family], port)}`;
       const servers = (method: BedServer['method'], port: number): BedServer[] =>
-        SERVERS[family].map((address) => ({ at: endpoint(address, port), method }));
+        SERVERS[family].map((address) => ({ at: formatEndpoint(address, port), method }));
       made.push(
         { at: at(80), servers: servers('nat', 8080) },
         { at: at(81), servers: servers('direct-route', 81) },
@@ -81,28 +78,38 @@ function services(): BedService[] {
         {
           at: at(83),
           servers: [
-            { at: endpoint(SERVERS[family][0], 83), method: 'tunnel' },
-            { at: endpoint(SERVERS[family === 4 ? 6 : 4][1], 83), method: 'tunnel', tunnel: 'gue' },
+            { at: formatEndpoint(SERVERS[family][0], 83), method: 'tunnel' },
+            {
+              at: formatEndpoint(SERVERS[family === 4 ? 6 : 4][1], 83),
+              method: 'tunnel',
+              tunnel: 'gue',
+            },
           ],
         },
         { at: at(84), persistenceSeconds: 20, servers: servers('nat', 80) },
         {
           at: at(85),
-          servers: [{ at: endpoint('10.0.0.99', 80), method: 'tunnel', tunnel: 'gre' }],
+          servers: [{ at: formatEndpoint('10.0.0.99', 80), method: 'tunnel', tunnel: 'gre' }],
         },
       );
     }
-    const ops = { at: `udp ${endpoint(VIPS[family], 86)}`, flags: SERVICE_ONE_PACKET };
-    made.push({ ...ops, servers: [{ at: endpoint(SERVERS[family][0], 86), method: 'nat' }] });
-    const any = { at: `tcp ${endpoint(VIPS[family], 0)}`, persistenceSeconds: 20 };
-    made.push({ ...any, servers: [{ at: endpoint(SERVERS[family][1], 0), method: 'nat' }] });
-    const sip = { at: `udp ${endpoint(VIPS[family], 5060)}`, engine: 'sip' as const };
+    const ops = { at: `udp ${formatEndpoint(VIPS[family], 86)}`, flags: SERVICE_ONE_PACKET };
+    made.push({ ...ops, servers: [{ at: formatEndpoint(SERVERS[family][0], 86), method: 'nat' }] });
+    const any = { at: `tcp ${formatEndpoint(VIPS[family], 0)}`, persistenceSeconds: 20 };
+    made.push({ ...any, servers: [{ at: formatEndpoint(SERVERS[family][1], 0), method: 'nat' }] });
+    const sip = { at: `udp ${formatEndpoint(VIPS[family], 5060)}`, engine: 'sip' as const };
     const calls = { ...sip, persistenceSeconds: 20, flags: family === 4 ? SERVICE_ONE_PACKET : 0 };
-    made.push({ ...calls, servers: [{ at: endpoint(SERVERS[family][0], 5060), method: 'nat' }] });
+    made.push({
+      ...calls,
+      servers: [{ at: formatEndpoint(SERVERS[family][0], 5060), method: 'nat' }],
+    });
     const mark = { at: family === 4 ? 'mark 7' : 'mark6 7', persistenceSeconds: 20 };
-    made.push({ ...mark, servers: [{ at: endpoint(SERVERS[family][1], 0), method: 'full-nat' }] });
-    const ftp = { at: `tcp ${endpoint(VIPS[family], 21)}` };
-    made.push({ ...ftp, servers: [{ at: endpoint(SERVERS[family][0], 21), method: 'nat' }] });
+    made.push({
+      ...mark,
+      servers: [{ at: formatEndpoint(SERVERS[family][1], 0), method: 'full-nat' }],
+    });
+    const ftp = { at: `tcp ${formatEndpoint(VIPS[family], 21)}` };
+    made.push({ ...ftp, servers: [{ at: formatEndpoint(SERVERS[family][0], 21), method: 'nat' }] });
   }
   return made;
 }

@@ -6,10 +6,11 @@
 import { describe, expect, test } from 'vitest';
 import { DESTINATION_STATE_POOL_CURSOR } from '../../assembly/shared/layout.ts';
 import { LOCAL_END_TRIES_MAX } from '../../assembly/shared/limits.ts';
+import { formatEndpoint } from '../../host/config/address.ts';
 import { checkMemory } from '../support/check-bed.ts';
 import { BUILDS, createBed, type DirectorBed } from '../support/director-bed.ts';
 import * as build from '../support/packet-builder.ts';
-import { endpoint, fromClient, HOSTS, ip, opening, segment } from './golden.ts';
+import { fromClient, HOSTS, ip, opening, segment } from './golden.ts';
 
 const { packet } = build;
 const { client, local, server, vip } = HOSTS[4];
@@ -33,8 +34,8 @@ function createExhausted(on: (typeof BUILDS)[number]): DirectorBed {
     },
     services: [
       {
-        at: `tcp ${endpoint(vip, 80)}`,
-        servers: [{ at: endpoint(server, 80), method: 'full-nat' }],
+        at: `tcp ${formatEndpoint(vip, 80)}`,
+        servers: [{ at: formatEndpoint(server, 80), method: 'full-nat' }],
       },
     ],
   });

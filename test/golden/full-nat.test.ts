@@ -8,11 +8,11 @@
 
 import { describe, expect, test } from 'vitest';
 import { SERVICE_ONE_PACKET } from '../../assembly/shared/codes.ts';
+import { formatEndpoint } from '../../host/config/address.ts';
 import { checkMemory } from '../support/check-bed.ts';
 import { BUILDS, createBed, type DirectorBed } from '../support/director-bed.ts';
 import * as build from '../support/packet-builder.ts';
 import {
-  endpoint,
   FAMILIES,
   type Family,
   fromClient,
@@ -133,15 +133,15 @@ describe.each(BUILDS)('%s', (on) => {
         pool,
         services: [
           {
-            at: `tcp ${endpoint(vip, 80)}`,
+            at: `tcp ${formatEndpoint(vip, 80)}`,
             servers: [
-              { at: endpoint(server, 80), method: 'full-nat' },
-              { at: endpoint(other, 80), method: 'full-nat' },
+              { at: formatEndpoint(server, 80), method: 'full-nat' },
+              { at: formatEndpoint(other, 80), method: 'full-nat' },
             ],
           },
           {
-            at: `udp ${endpoint(vip, 80)}`,
-            servers: [{ at: endpoint(server, 80), method: 'full-nat' }],
+            at: `udp ${formatEndpoint(vip, 80)}`,
+            servers: [{ at: formatEndpoint(server, 80), method: 'full-nat' }],
           },
         ],
       });
@@ -160,8 +160,8 @@ describe.each(BUILDS)('%s', (on) => {
         build: on,
         pool: POOL,
         services: [80, 81].map((port) => ({
-          at: `tcp ${endpoint(vip, port)}`,
-          servers: [{ at: endpoint(server, 80), method: 'full-nat' as const }],
+          at: `tcp ${formatEndpoint(vip, port)}`,
+          servers: [{ at: formatEndpoint(server, 80), method: 'full-nat' as const }],
         })),
       });
       const ports: number[] = [];
@@ -276,9 +276,9 @@ describe.each(BUILDS)('%s', (on) => {
       pool: POOL,
       services: [
         {
-          at: `udp ${endpoint(vip, 80)}`,
+          at: `udp ${formatEndpoint(vip, 80)}`,
           flags: SERVICE_ONE_PACKET,
-          servers: [{ at: endpoint(server, 80), method: 'full-nat' }],
+          servers: [{ at: formatEndpoint(server, 80), method: 'full-nat' }],
         },
       ],
     });

@@ -4,6 +4,7 @@
  */
 
 import { expect } from 'vitest';
+import { formatEndpoint } from '../../host/config/address.ts';
 import {
   type BedOptions,
   type BedServer,
@@ -64,11 +65,6 @@ export const POOL: NonNullable<BedOptions['pool']> = {
   ],
 };
 
-/** "10.0.0.11:80" or "[2001:db8:10::11]:80". */
-export function endpoint(address: string, port: number): string {
-  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
-}
-
 /** A service of one server, on the VIP's port 80 unless said otherwise. */
 export function service(
   transport: Transport,
@@ -76,8 +72,8 @@ export function service(
   server: Omit<BedServer, 'at'> & { port?: number; address?: string },
 ): NonNullable<BedOptions['services']> {
   const { port = 80, address = HOSTS[family].server, ...rest } = server;
-  const at = `${transport} ${endpoint(HOSTS[family].vip, 80)}`;
-  return [{ at, servers: [{ at: endpoint(address, port), ...rest }] }];
+  const at = `${transport} ${formatEndpoint(HOSTS[family].vip, 80)}`;
+  return [{ at, servers: [{ at: formatEndpoint(address, port), ...rest }] }];
 }
 
 /** What an IP header says in either family; `hops` is 64 unless given. */

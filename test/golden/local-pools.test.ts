@@ -4,11 +4,11 @@
  */
 
 import { describe, expect, test } from 'vitest';
+import { formatEndpoint } from '../../host/config/address.ts';
 import { checkMemory } from '../support/check-bed.ts';
 import { BUILDS, createBed, type DirectorBed, serviceKey } from '../support/director-bed.ts';
 import * as build from '../support/packet-builder.ts';
 import {
-  endpoint,
   FAMILIES,
   type Family,
   fromClient,
@@ -31,14 +31,14 @@ function createPair(on: (typeof BUILDS)[number], family: Family): DirectorBed {
     build: on,
     pool: POOL,
     services: PORTS.map((port) => ({
-      at: `tcp ${endpoint(vip, port)}`,
-      servers: [{ at: endpoint(server, port), method: 'full-nat' as const }],
+      at: `tcp ${formatEndpoint(vip, port)}`,
+      servers: [{ at: formatEndpoint(server, port), method: 'full-nat' as const }],
     })),
   });
 }
 
 function keyOf(family: Family, port: number) {
-  return serviceKey(`tcp ${endpoint(HOSTS[family].vip, port)}`);
+  return serviceKey(`tcp ${formatEndpoint(HOSTS[family].vip, port)}`);
 }
 
 function local(address: string) {
@@ -132,8 +132,8 @@ describe.each(BUILDS)('%s', (on) => {
         pool: { ...POOL, addresses: [{ family, address: vip }] },
         services: [
           {
-            at: `tcp ${endpoint(vip, 80)}`,
-            servers: [{ at: endpoint(server, 80), method: 'full-nat' }],
+            at: `tcp ${formatEndpoint(vip, 80)}`,
+            servers: [{ at: formatEndpoint(server, 80), method: 'full-nat' }],
           },
         ],
       });

@@ -5,6 +5,7 @@
 
 import { describe, expect, test } from 'vitest';
 import * as codes from '../../assembly/shared/codes.ts';
+import { formatEndpoint } from '../../host/config/address.ts';
 import { checkMemory } from '../support/check-bed.ts';
 import {
   BUILDS,
@@ -16,7 +17,6 @@ import {
 } from '../support/director-bed.ts';
 import * as build from '../support/packet-builder.ts';
 import {
-  endpoint,
   FAMILIES,
   type Family,
   fromClient,
@@ -652,9 +652,9 @@ describe.each(BUILDS)('%s', (on) => {
       build: on,
       services: [
         {
-          at: `udp ${endpoint(HOSTS[4].vip, 80)}`,
+          at: `udp ${formatEndpoint(HOSTS[4].vip, 80)}`,
           flags: codes.SERVICE_ONE_PACKET,
-          servers: [{ at: endpoint(HOSTS[4].server, 80), method: 'nat' }],
+          servers: [{ at: formatEndpoint(HOSTS[4].server, 80), method: 'nat' }],
         },
       ],
       neighbours: knownNeighbours(twoArmedWorld()),

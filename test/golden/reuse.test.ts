@@ -5,9 +5,10 @@
  */
 
 import { describe, expect, test } from 'vitest';
+import { formatEndpoint } from '../../host/config/address.ts';
 import { BUILDS, createBed, type DirectorBed } from '../support/director-bed.ts';
 import * as build from '../support/packet-builder.ts';
-import { endpoint, FAMILIES, type Family, fromClient, HOSTS, ip, segment } from './golden.ts';
+import { FAMILIES, type Family, fromClient, HOSTS, ip, segment } from './golden.ts';
 
 const { packet } = build;
 
@@ -18,8 +19,11 @@ function createReused(on: (typeof BUILDS)[number], family: Family, mode: string)
     sysctls: { conntrack: '1', conn_reuse_mode: mode },
     services: [
       {
-        at: `tcp ${endpoint(vip, 80)}`,
-        servers: [server, other].map((at) => ({ at: endpoint(at, 80), method: 'nat' as const })),
+        at: `tcp ${formatEndpoint(vip, 80)}`,
+        servers: [server, other].map((at) => ({
+          at: formatEndpoint(at, 80),
+          method: 'nat' as const,
+        })),
       },
     ],
   });

@@ -2,6 +2,7 @@
 // virtual address, not whether it is alive.
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { formatEndpoint } from '../../host/config/address.ts';
 
 import type { DirectorStatus } from '../../host/control/api.ts';
 import { askDirector } from '../../host/control/client.ts';
@@ -11,7 +12,6 @@ import {
   type DIRECT_METHODS,
   FAMILIES,
   type Family,
-  withPort,
 } from '../../host/netns/addresses.ts';
 import type { Child } from '../../host/netns/namespaces.ts';
 import { ensureCommands, whyNoViaVip } from '../../host/netns/prerequisites.ts';
@@ -71,9 +71,9 @@ function serviceText(family: Family, service: Service): string {
   const { wan, lan } = ADDRESSES[family];
   const { name, method, listen, tunnel } = service;
   const [port] = LISTEN[listen].split('/');
-  const address = withPort(wan.vips[method], Number(port));
+  const address = formatEndpoint(wan.vips[method], Number(port));
   const servers = SERVERS.map((server) => {
-    const own = withPort(lan.servers[server - 1]!, method === 'nat' ? 8080 : Number(port));
+    const own = formatEndpoint(lan.servers[server - 1]!, method === 'nat' ? 8080 : Number(port));
     return `{ address: '${own}', check: ${checkOf(service, server)} }`;
   });
   return (
@@ -172,7 +172,7 @@ describe.each([{ arms: 2 as const }, { arms: 1 as const }])('$arms arms', ({ arm
       .filter(({ event }) => event === 'server-up');
     const first: unknown[] = FAMILIES.flatMap((family) => {
       const address = ADDRESSES[family].lan.servers[0]!;
-      return [80, 8080, 7].map((port) => withPort(address, port));
+      return [80, 8080, 7].map((port) => formatEndpoint(address, port));
     });
     const wrong = ups.filter(({ server, services }) => {
       return first.includes(server) && /"dr-/.test(JSON.stringify(services));

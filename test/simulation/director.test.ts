@@ -5,6 +5,7 @@
  */
 
 import { describe, expect, test } from 'vitest';
+import { formatEndpoint } from '../../host/config/address.ts';
 import { checkMemory } from '../support/check-bed.ts';
 import {
   BUILDS,
@@ -55,10 +56,6 @@ const LISTED = [
   'LISTEN',
   'SYNACK',
 ];
-
-function endpoint(address: string, port: number): string {
-  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
-}
 
 interface Tally {
   connections: number;
@@ -117,9 +114,9 @@ class Pair {
 
   #services() {
     return this.#kinds().map(({ transport, method }, nth) => ({
-      at: `${transport} ${endpoint(VIPS[this.#family], 80 + nth)}`,
+      at: `${transport} ${formatEndpoint(VIPS[this.#family], 80 + nth)}`,
       servers: SERVERS[this.#family].map((address) => ({
-        at: endpoint(address, method === 'direct-route' ? 80 + nth : 8000),
+        at: formatEndpoint(address, method === 'direct-route' ? 80 + nth : 8000),
         method,
       })),
     }));
@@ -253,13 +250,13 @@ class Pair {
   /** Changes a server's weight, takes it away, or brings it back. */
   edit(random: Random): void {
     const service = random.pick(this.reference.services);
-    const at = `${service.transport} ${endpoint(service.address, service.port)}`;
+    const at = `${service.transport} ${formatEndpoint(service.address, service.port)}`;
     const all = [
       ...service.servers,
       ...this.#removed.filter(([one]) => one === service).map(([, server]) => server),
     ];
     const server = random.pick(all);
-    const spec = { at: endpoint(server.address, server.port), method: server.method };
+    const spec = { at: formatEndpoint(server.address, server.port), method: server.method };
     if (!service.servers.includes(server)) {
       server.weight = 1;
       this.bed.addServer(at, { ...spec, weight: 1 });

@@ -1,5 +1,7 @@
 /** A topology with everything running in it: real servers, decapsulators and the director. */
+
 import { readFileSync } from 'node:fs';
+import { formatEndpoint } from '../../../host/config/address.ts';
 
 import {
   ADDRESSES,
@@ -7,7 +9,6 @@ import {
   FAMILIES,
   type Family,
   type Method,
-  withPort,
 } from '../../../host/netns/addresses.ts';
 import type { DirectorOptions } from '../../../host/netns/director.ts';
 import { type Director, startDirector } from '../../../host/netns/director.ts';
@@ -87,7 +88,7 @@ async function startProgram(namespace: Namespace, options: ServerOptions): Promi
 }
 
 export function httpUrl(family: Family, method: Method): string {
-  return `http://${withPort(ADDRESSES[family].wan.vips[method], SERVICE_PORTS.http)}`;
+  return `http://${formatEndpoint(ADDRESSES[family].wan.vips[method], SERVICE_PORTS.http)}`;
 }
 
 export function macAddress(namespace: Namespace, device: string): string {

@@ -1,8 +1,9 @@
 /** The configuration of the director under test: every method in both families, in one file. */
+
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-
 import { stringify } from 'yaml';
+import { formatEndpoint } from '../../../host/config/address.ts';
 import {
   ADDRESSES,
   DIRECT_METHODS,
@@ -10,7 +11,6 @@ import {
   type Family,
   METHODS,
   type Method,
-  withPort,
 } from '../../../host/netns/addresses.ts';
 import type { DirectorOptions } from '../../../host/netns/director.ts';
 import type { Topology } from '../../../host/netns/topology.ts';
@@ -62,10 +62,10 @@ function service(
   const transport = kind === 'http' ? 'tcp' : 'udp';
   return {
     name: `${kind}-${method}-${family}`,
-    listen: `${withPort(plan.wan.vips[method], SERVICE_PORTS[kind])}/${transport}`,
+    listen: `${formatEndpoint(plan.wan.vips[method], SERVICE_PORTS[kind])}/${transport}`,
     forwarding: method,
     servers: topology.servers.map((_, index) => ({
-      address: withPort(plan.lan.servers[index]!, serverPort(kind, method)),
+      address: formatEndpoint(plan.lan.servers[index]!, serverPort(kind, method)),
     })),
   };
 }

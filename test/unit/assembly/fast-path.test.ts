@@ -9,6 +9,7 @@
 import { describe, expect, test } from 'vitest';
 import { SERVICE_ONE_PACKET } from '../../../assembly/shared/codes.ts';
 import * as layout from '../../../assembly/shared/layout.ts';
+import { formatEndpoint } from '../../../host/config/address.ts';
 import { checkMemory } from '../../support/check-bed.ts';
 import {
   type BedOptions,
@@ -45,19 +46,15 @@ const SERVERS = {
 } as const;
 type Family = 4 | 6;
 
-function endpoint(address: string, port: number): string {
-  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
-}
-
 /** Every method for both families and protocols; some services are special. */
 function services(): BedService[] {
   const made: BedService[] = [];
   for (const family of [4, 6] as const) {
     const [first, second] = SERVERS[family];
     for (const transport of ['tcp', 'udp']) {
-      const at = (port: number) => `${transport} ${endpoint(VIPS[family], port)}`;
+      const at = (port: number) => `${transport} ${formatEndpoint(VIPS[family], port)}`;
       const both = (method: 'nat' | 'direct-route' | 'tunnel' | 'full-nat', port: number) =>
-        [first, second].map((address) => ({ at: endpoint(address, port), method }));
+        [first, second].map((address) => ({ at: formatEndpoint(address, port), method }));
       made.push(
         { at: at(80), servers: both('nat', 8080) },
         { at: at(81), servers: both('direct-route', 81) },
@@ -67,14 +64,14 @@ function services(): BedService[] {
         { at: at(85), servers: [...both('nat', 85), ...both('full-nat', 8085)] },
       );
     }
-    const only = (method: 'nat', port: number) => [{ at: endpoint(first, port), method }];
+    const only = (method: 'nat', port: number) => [{ at: formatEndpoint(first, port), method }];
     made.push(
       {
-        at: `udp ${endpoint(VIPS[family], 86)}`,
+        at: `udp ${formatEndpoint(VIPS[family], 86)}`,
         flags: SERVICE_ONE_PACKET,
         servers: only('nat', 86),
       },
-      { at: `tcp ${endpoint(VIPS[family], 21)}`, servers: only('nat', 21) },
+      { at: `tcp ${formatEndpoint(VIPS[family], 21)}`, servers: only('nat', 21) },
     );
   }
   return made;

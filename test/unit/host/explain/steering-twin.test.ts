@@ -3,6 +3,7 @@
 
 import type { SteeringTables } from 'af-xdp-socket';
 import { beforeAll, expect, test } from 'vitest';
+import { formatEndpoint } from '../../../../host/config/address.ts';
 import { parseQuestion } from '../../../../host/explain/question.ts';
 import { steeringOutcome } from '../../../../host/explain/steering-twin.ts';
 import {
@@ -69,14 +70,12 @@ function randomPacket(random: Random) {
   const [sourcePort, destinationPort] = [random.pick(PORTS), random.pick(PORTS)];
   const layers = { tcp, udp, sctp };
   const ip = isIpv6 ? ipv6({ source, destination }) : ipv4({ source, destination });
-  const end = (address: string, port: number) =>
-    isIpv6 ? `[${address}]:${port}` : `${address}:${port}`;
   return {
     frame: toHex(packet(ethernet(), ip, layers[protocol]({ sourcePort, destinationPort }))),
     question: parseQuestion({
       protocol,
-      client: end(source, sourcePort),
-      virtual: end(destination, destinationPort),
+      client: formatEndpoint(source, sourcePort),
+      virtual: formatEndpoint(destination, destinationPort),
     }),
   };
 }

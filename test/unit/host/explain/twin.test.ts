@@ -18,7 +18,7 @@ import {
   VERDICT_PASS,
   VERDICT_TRANSMIT,
 } from '../../../../assembly/shared/codes.ts';
-import { addressBytes } from '../../../../host/config/address.ts';
+import { addressBytes, formatEndpoint } from '../../../../host/config/address.ts';
 import { Explainer } from '../../../../host/explain/explain.ts';
 import { parseQuestion } from '../../../../host/explain/question.ts';
 import { IpvsError, type ServiceKey } from '../../../../host/ipvs/types.ts';
@@ -134,10 +134,6 @@ interface Sent {
   readonly to: string;
   readonly toPort: number;
   readonly first: boolean;
-}
-
-function bracket(address: string, port: number): string {
-  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
 function frameOf({ protocol, from, fromPort, to, toPort, first }: Sent, port: 'wan' | 'lan') {
@@ -387,8 +383,8 @@ describe(`seed ${SEED}`, () => {
         const { protocol, from, fromPort, to, toPort, first } = sent;
         const asked = parseQuestion({
           protocol,
-          client: bracket(from, fromPort),
-          virtual: bracket(to, toPort),
+          client: formatEndpoint(from, fromPort),
+          virtual: formatEndpoint(to, toPort),
         });
         const question = { ...asked, isFirst: first };
         const { steps, decision } = bed.explainer.decide(question);
@@ -434,8 +430,8 @@ describe(`seed ${SEED}`, () => {
         const { protocol, from, fromPort, to, toPort } = bed.packet();
         bed.explainer.explain({
           protocol,
-          client: bracket(from, fromPort),
-          virtual: bracket(to, toPort),
+          client: formatEndpoint(from, fromPort),
+          virtual: formatEndpoint(to, toPort),
         });
       }
       expect(bed.digest()).toBe(before);
