@@ -108,8 +108,7 @@ function add(kind: u32, frame: usize, length: u32, portIndex: u32): void {
 
 /** A packet is about to be handled: it is copied before anything changes it. */
 export function beginCapture(packet: usize): void {
-  filled = 0;
-  isTorn = false;
+  resumeCapture();
   const frame: usize = load<u32>(packet, PACKET_START);
   add(CAPTURE_KIND_CAME, frame, load<u32>(packet, PACKET_LENGTH), load<u8>(packet, PACKET_PORT));
 }

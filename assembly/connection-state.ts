@@ -173,6 +173,10 @@ function nextTcpState(direction: u32, event: i32, state: u32): u32 {
   return load<u8>(table + (direction * TCP_EVENTS + <u32>event) * TCP_STATES + state);
 }
 
+function nextSctpState(direction: u32, event: u32, state: u32): u32 {
+  return load<u8>(sctpTable + (direction * SCTP_EVENTS + event) * SCTP_STATES + state);
+}
+
 /** Event of a packet's chunks, or SCTP_CHUNK_NONE when it has none: the state stays then. */
 function sctpEvent(packet: usize): u32 {
   const chunk = sctpEventChunkType(load<u32>(packet, PACKET_TRANSPORT), transportLength(packet));
@@ -241,9 +245,7 @@ function stepSctp(index: u32, packet: usize, direction: u32): u32 {
   while (true) {
     const directionOf = tableDirection(direction, load<u32>(hot(index), CONNECTION_STATE));
     const state = noteAnswer(index, direction);
-    const next = <u32>(
-      load<u8>(sctpTable + (directionOf * SCTP_EVENTS + event) * SCTP_STATES + (state & STATE_MASK))
-    );
+    const next = nextSctpState(directionOf, event, state & STATE_MASK);
     if (next != (state & STATE_MASK) && !(state & STATE_DEAD)) {
       const established = next == SCTP_ESTABLISHED;
       if (!changeState(index, state, next, established, established)) continue;
@@ -266,7 +268,7 @@ export function firstState(packet: usize, hasAnswers: bool): u32 {
   if (protocol != PROTOCOL_SCTP) return STATE_INACTIVE;
   const event = sctpEvent(packet);
   if (event == SCTP_CHUNK_NONE) return STATE_INACTIVE;
-  const state = <u32>load<u8>(sctpTable + (direction * SCTP_EVENTS + event) * SCTP_STATES);
+  const state = nextSctpState(direction, event, 0);
   return state == SCTP_ESTABLISHED ? state : state | STATE_INACTIVE;
 }
 

@@ -31,7 +31,6 @@ import {
   CONNECTION_DESTINATION_ID,
   CONNECTION_DESTINATION_PORT,
   CONNECTION_FAMILY,
-  CONNECTION_HOP_IN,
   CONNECTION_IN_PACKETS,
   CONNECTION_LAST_SEEN,
   CONNECTION_LOCAL,
@@ -39,7 +38,6 @@ import {
   CONNECTION_NEXT,
   CONNECTION_NEXT_LOCAL,
   CONNECTION_PROTOCOL,
-  CONNECTION_ROUTE_GENERATION,
   CONNECTION_STATE,
   CONNECTION_TIMEOUT,
   CONNECTION_VIRTUAL,
@@ -581,12 +579,6 @@ export function runTimersUntil(tick: u32, limit: u32): void {
 /** Sets the mark a connection was made with. */
 export function setMark(index: u32, mark: u32): void {
   store<u32>(cold(index), mark, COLD_MARK);
-}
-
-/** Forgets the cached next hops, so that the next packet looks them up. */
-export function forgetHops(index: u32): void {
-  store<u32>(hot(index), 0, CONNECTION_HOP_IN);
-  store<u16>(hot(index), 0, CONNECTION_ROUTE_GENERATION);
 }
 
 /** Lets go of a new connection that was bound but is in no chain and no wheel. */

@@ -5,7 +5,6 @@
 import {
   FAMILY_IPV4,
   FORWARD_FULL_NAT,
-  FORWARD_NAT,
   FORWARD_TUNNEL,
   PROTOCOL_AH,
   PROTOCOL_ESP,
@@ -65,7 +64,7 @@ import {
   WORKER_SCRATCH,
 } from './shared/layout.ts';
 import { TICKS_PER_SECOND } from './shared/limits.ts';
-import { finishOnePacket, forwardingOf } from './connection.ts';
+import { answersPass, finishOnePacket, forwardingOf } from './connection.ts';
 import { hashPacket, lookupIn, lookupOut } from './connection-table.ts';
 import { count, countIn, countOut } from './counters.ts';
 import { forwardIn, forwardRouted } from './forward.ts';
@@ -265,7 +264,7 @@ function relayToServer(packet: usize, message: usize, index: u32): void {
   noteService(packet, index);
   countIn(load<u32>(entry, CONNECTION_DESTINATION_ID), load<u32>(packet, PACKET_IP_LENGTH));
   count(COUNTER_ICMP_RELAYED);
-  if (method != FORWARD_NAT && method != FORWARD_FULL_NAT) {
+  if (!answersPass(method)) {
     store<u32>(entry, load<u32>(entry, CONNECTION_IN_PACKETS) + 1, CONNECTION_IN_PACKETS);
     forwardIn(packet, index);
     return;
@@ -307,7 +306,7 @@ function relayToClient(packet: usize, message: usize, index: u32): void {
   const flags = load<u16>(packet, PACKET_FLAGS) & ~(<u16>PACKET_TO_LOCAL);
   store<u16>(packet, flags, PACKET_FLAGS);
   count(COUNTER_ICMP_RELAYED);
-  if (method != FORWARD_NAT && method != FORWARD_FULL_NAT) {
+  if (!answersPass(method)) {
     countOut(destinationId, load<u32>(packet, PACKET_IP_LENGTH));
     forwardRouted(packet);
     return;

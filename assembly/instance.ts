@@ -194,6 +194,13 @@ export function port(index: u32): usize {
   return bank + BANK_PORTS + <usize>index * PORT_SIZE;
 }
 
+/** Generation of the tables that this worker has adopted. */
+// @ts-ignore: decorator
+@inline
+export function tablesGeneration(): u32 {
+  return load<u32>(worker, WORKER_SEEN_GENERATION);
+}
+
 /** Whether any service exists: without one IPVS looks at no packet (ipvs->enable). */
 // @ts-ignore: decorator
 @inline

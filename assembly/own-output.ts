@@ -3,7 +3,6 @@
 // from there ends the connection.
 
 import {
-  FORWARD_FULL_NAT,
   FORWARD_NAT,
   PROTOCOL_ICMP,
   PROTOCOL_ICMPV6,
@@ -23,7 +22,7 @@ import {
   PACKET_TRANSPORT,
   WORKER_SCRATCH,
 } from './shared/layout.ts';
-import { forwardingOf } from './connection.ts';
+import { answersPass, forwardingOf } from './connection.ts';
 import { DIRECTION_OUT, stepState, touch } from './connection-state.ts';
 import { hashDestination, hashPacket, lookupOut } from './connection-table.ts';
 import { countOut } from './counters.ts';
@@ -55,8 +54,7 @@ export function noteOwnError(family: u32, quoted: usize, length: u32, total: u32
   hashPacket(record);
   const index = lookupOut(record);
   if (!index) return;
-  const method = methodOf(index);
-  if (method == FORWARD_NAT || method == FORWARD_FULL_NAT) return;
+  if (answersPass(methodOf(index))) return;
   countOut(load<u32>(hot(index), CONNECTION_DESTINATION_ID), total);
 }
 

@@ -43,8 +43,6 @@ import {
   LINK_FLAGS,
   LINK_FROM_HOST,
   LINK_PORT,
-  LOCAL_POOL,
-  LOCAL_VIRTUAL,
   PACKET_CONNECTION,
   PACKET_DESTINATION,
   PACKET_DESTINATION_PORT,
@@ -129,6 +127,7 @@ import {
   service,
   worker,
 } from './instance.ts';
+import { CHAIN_LOCKED } from './lock.ts';
 import { completePartialChecksum, hasPartialChecksum, parse } from './parse.ts';
 import { handleOwn } from './own-output.ts';
 import { shouldRetry, takeWaiting } from './neighbour-queue.ts';
@@ -144,7 +143,7 @@ import {
   ringRelease,
   submitTransmit,
 } from './ring.ts';
-import { localFlags } from './route.ts';
+import { isRequest, localFlags } from './route.ts';
 import {
   SCHEDULE_LEAVE,
   SCHEDULE_PASS,
@@ -219,12 +218,11 @@ function runLink(linkAt: usize): u32 {
   ringRelease(ring, packets);
   store<u32>(linkAt, load<u32>(linkAt, LINK_FILL_OUTSTANDING) - packets, LINK_FILL_OUTSTANDING);
   countMany(COUNTER_RECEIVED, packets);
+  if (!isDone) touchEntries(packets, isFast);
   if (isFast) {
-    if (!isDone) touchOthers(packets);
     handleOthers(packets, portIndex);
     return packets;
   }
-  touchEntries(packets);
   if (capturing) {
     runCaptured(packets, isHost);
     return packets;
@@ -276,17 +274,6 @@ function parseAndTouch(packet: usize, at: usize, length: u32, portIndex: u8): vo
   if (!(load<u32>(packet, PACKET_REASON) & 0xff)) prepare(packet);
 }
 
-/**
- * Whether a packet's connection is searched from the client's side first. What is sent to an address
- * that is the full-nat pool's alone is an answer, to any other own one a request: an address that is
- * a service's and the pool's may get both.
- */
-// @ts-ignore: decorator
-@inline
-function isRequest(flags: i32): bool {
-  return flags >= 0 && (flags & (LOCAL_POOL | LOCAL_VIRTUAL)) != LOCAL_POOL;
-}
-
 /** Finds out whose the destination is, hashes the end that is looked up first, touches its bucket. */
 // @ts-ignore: decorator
 @inline
@@ -297,24 +284,18 @@ function prepare(packet: usize): void {
   store<u32>(packet, load<u32>(chainOf(hash)), PACKET_NODE);
 }
 
-/** Touches the first entry of each packet's chain, so that the cache misses of a burst overlap. */
-function touchEntries(packets: u32): void {
+/**
+ * Touches the first entry of each parsed packet's chain, so that the cache misses of a burst overlap.
+ * @param isFast the packets whose connections are found already are not parsed
+ */
+function touchEntries(packets: u32, isFast: bool): void {
   let touched: u32 = 0;
   for (let i: u32 = 0; i < packets; i++) {
-    const node = load<u32>(record(i), PACKET_NODE) & 0x7fffffff;
+    if (isFast && isFound(i)) continue;
+    const node = load<u32>(record(i), PACKET_NODE) & ~CHAIN_LOCKED;
     touched ^= load<u32>(hot(node >> 1));
   }
   // The sum goes where nobody looks, so that the loads are not optimised away.
-  store<u32>(worker, touched, WORKER_TURN_PACKETS);
-}
-
-/** The same for those that are parsed. */
-function touchOthers(packets: u32): void {
-  let touched: u32 = 0;
-  for (let i: u32 = 0; i < packets; i++) {
-    if (isFound(i)) continue;
-    touched ^= load<u32>(hot((load<u32>(record(i), PACKET_NODE) & 0x7fffffff) >> 1));
-  }
   store<u32>(worker, touched, WORKER_TURN_PACKETS);
 }
 
@@ -524,8 +505,7 @@ function finishNew(packet: usize, index: u32): void {
 function handleNoDestination(packet: usize): void {
   const config = service(load<u32>(packet, PACKET_SERVICE));
   if (load<u32>(bank, SYSCTL_CACHE_BYPASS) && load<u32>(config, SERVICE_MARK)) {
-    const family = <u32>load<u8>(packet, PACKET_FAMILY);
-    if (localFlags(family, packet + PACKET_DESTINATION) < 0) {
+    if (load<i32>(packet, PACKET_LOCAL) < 0) {
       const index = makeBypass(packet);
       if (index) finishNew(packet, index);
       else drop(packet, DROP_NO_DESTINATION);

@@ -187,9 +187,9 @@ export function refill(linkAt: usize): void {
   const ring = linkAt + LINK_FILL;
   const free = ringFree(ring);
   const have = load<u32>(worker, WORKER_FREE_FRAME_COUNT);
-  // A reserve stays for packets that the director makes itself.
-  const reserve: u32 = 64;
-  const spare = have > reserve ? have - reserve : 0;
+  // Some stay for packets that the director makes itself.
+  const kept: u32 = 64;
+  const spare = have > kept ? have - kept : 0;
   const amount = free < spare ? free : spare;
   if (!amount) return;
   const at = load<u32>(ring, RING_PRODUCER);

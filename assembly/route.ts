@@ -11,7 +11,9 @@ import {
   LOCAL_ADDRESS,
   LOCAL_FAMILY,
   LOCAL_FLAGS,
+  LOCAL_POOL,
   LOCAL_SIZE,
+  LOCAL_VIRTUAL,
   NEXT_HOP_ADDRESS,
   NEXT_HOP_FAMILY,
   NEXT_HOP_PORT,
@@ -47,11 +49,17 @@ import { bank, localFilter, locals, nextHop, nextHops, port, routeFilter, routes
 /** Scratch for a masked address, at the end of the worker's scratch space. */
 const MASKED: u32 = WORKER_SCRATCH + 8192 - 64;
 
+/** Whether an address may be the director's, by its hash: what the filter denies is surely none. */
+// @ts-ignore: decorator
+@inline
+export function mayBeOwn(filter: usize, hash: u32): bool {
+  return ((load<u32>(filter + ((<usize>hash >> 21) << 2)) >> ((hash >> 16) & 31)) & 1) != 0;
+}
+
 /** LOCAL_* flags of an own address, or -1 when the address is not the director's. */
 export function localFlags(family: u32, address: usize): i32 {
   const hash = hashAddress(family, address);
-  const word = load<u32>(localFilter + ((<usize>hash >> 21) << 2));
-  if (!((word >> ((hash >> 16) & 31)) & 1)) return -1;
+  if (!mayBeOwn(localFilter, hash)) return -1;
   let slot = hash & (LOCAL_SLOTS - 1);
   while (true) {
     const at = locals + <usize>slot * LOCAL_SIZE;
@@ -62,6 +70,18 @@ export function localFlags(family: u32, address: usize): i32 {
     }
     slot = (slot + 1) & (LOCAL_SLOTS - 1);
   }
+}
+
+/**
+ * Whether a packet's connection is searched from the client's side first. What is sent to an address
+ * that is the full-nat pool's alone is an answer, to any other own one a request: an address that is
+ * a service's and the pool's may get both.
+ * @param flags of the address it is sent to, by localFlags()
+ */
+// @ts-ignore: decorator
+@inline
+export function isRequest(flags: i32): bool {
+  return flags >= 0 && (flags & (LOCAL_POOL | LOCAL_VIRTUAL)) != LOCAL_POOL;
 }
 
 /** Whether some route may have a prefix, by its hash. Nearly all prefixes that are asked for have none. */

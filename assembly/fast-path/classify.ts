@@ -13,8 +13,12 @@ import {
   RING_MASK,
 } from '../shared/layout.ts';
 import { frames } from '../instance.ts';
-import { checksumFold64 } from '../wire/checksum.ts';
+import { pseudoHeaderSumIpv4, pseudoHeaderSumIpv6 } from '../wire/checksum.ts';
 import { ETHERNET_SIZE } from '../wire/ethernet.ts';
+import { IPV4_SIZE } from '../wire/ipv4.ts';
+import { IPV6_SIZE } from '../wire/ipv6.ts';
+import { TCP_CHECKSUM, TCP_SIZE } from '../wire/tcp.ts';
+import { UDP_CHECKSUM, UDP_SIZE } from '../wire/udp.ts';
 import {
   ETHERNET_TYPE,
   IPV4,
@@ -31,9 +35,7 @@ import {
   IPV6_NEXT_HEADER,
   IPV6_SOURCE,
   IPV6_TRANSPORT,
-  TCP_CHECKSUM,
   TCP_FLAGS,
-  UDP_CHECKSUM,
 } from './frame.ts';
 import {
   ENDS,
@@ -48,8 +50,6 @@ import {
   note,
 } from './note.ts';
 
-const TCP_SIZE: u32 = 20;
-const UDP_SIZE: u32 = 8;
 /**
  * FIN, SYN, RST and ACK, in the word that begins with the header's length: nothing but ACK alone
  * leaves an established connection as it is.
@@ -86,7 +86,7 @@ export function readEnds(ring: usize, packets: u32, way: usize): bool {
     store<u32>(at, 0, KIND);
     // With it OUTER and SEEMS.
     store<u32>(at, 0, HOW);
-    if (length < ETHERNET_SIZE + 40) continue;
+    if (length < ETHERNET_SIZE + IPV6_SIZE) continue;
     if ((load<u64>(frame) ^ mac) << 16) continue;
     const type = load<u32>(frame, ETHERNET_TYPE);
     if ((type & 0xffffff) == 0x450008) {
@@ -142,15 +142,15 @@ function verifyIpv4(at: usize, frame: usize, room: u32, kind: u32): void {
   if (<u32>load<u16>(frame, IPV4_FRAGMENT) & 0xff3f) return;
   const length = (<u32>load<u8>(frame, IPV4_LENGTH) << 8) | load<u8>(frame, IPV4_LENGTH + 1);
   if (length > room || (second & 0xff) <= 1) return;
-  verifyTransport(at, frame + IPV4_TRANSPORT, length, 20, kind);
+  verifyTransport(at, frame + IPV4_TRANSPORT, length, IPV4_SIZE, kind);
 }
 
 // @ts-ignore: decorator
 @inline
 function verifyIpv6(at: usize, frame: usize, room: u32, kind: u32): void {
-  const length = <u32>bswap<u16>(load<u16>(frame, IPV6 + 4)) + 40;
+  const length = <u32>bswap<u16>(load<u16>(frame, IPV6 + 4)) + IPV6_SIZE;
   if (length > room || load<u8>(frame, IPV6_HOP_LIMIT) <= 1) return;
-  verifyTransport(at, frame + IPV6_TRANSPORT, length, 40, kind);
+  verifyTransport(at, frame + IPV6_TRANSPORT, length, IPV6_SIZE, kind);
 }
 
 /**
@@ -197,16 +197,14 @@ function leavePartial(packets: u32): void {
 function holdsPseudoHeaderSum(at: usize): bool {
   const frame: usize = load<u32>(at, FRAME);
   const protocol = <u32>load<u8>(at, KIND + 1);
-  const length = load<u16>(at, LENGTH);
+  const length = <u32>load<u16>(at, LENGTH);
   const field = protocol == PROTOCOL_TCP ? TCP_CHECKSUM : UDP_CHECKSUM;
-  let transport = frame + IPV4_TRANSPORT;
-  let sum = <u64>((<u32>length - 20 + protocol) << 8);
   if (load<u8>(at, KIND) == <u8>FAMILY_IPV4) {
-    sum += <u64>load<u32>(at, ENDS) + <u64>load<u32>(at, ENDS + 4);
-  } else {
-    transport = frame + IPV6_TRANSPORT;
-    sum = <u64>((<u32>length - 40 + protocol) << 8);
-    for (let word = frame + IPV6_SOURCE; word < transport; word += 4) sum += <u64>load<u32>(word);
+    const source = load<u32>(at, ENDS);
+    const sum = pseudoHeaderSumIpv4(source, load<u32>(at, ENDS + 4), protocol, length - IPV4_SIZE);
+    return sum == <u32>load<u16>(frame + IPV4_TRANSPORT + field);
   }
-  return checksumFold64(sum) == <u32>load<u16>(transport + field);
+  const source = frame + IPV6_SOURCE;
+  const sum = pseudoHeaderSumIpv6(source, frame + IPV6_DESTINATION, protocol, length - IPV6_SIZE);
+  return sum == <u32>load<u16>(frame + IPV6_TRANSPORT + field);
 }

@@ -18,5 +18,3 @@ export const IPV6_DESTINATION: u32 = 38;
 export const IPV6_TRANSPORT: u32 = 54;
 // From the transport header on, for both families.
 export const TCP_FLAGS: u32 = 13;
-export const TCP_CHECKSUM: u32 = 16;
-export const UDP_CHECKSUM: u32 = 6;

@@ -5,8 +5,6 @@ import { FAMILY_IPV4, FAMILY_IPV6 } from '../shared/codes.ts';
 import {
   CONNECTION_DESTINATION_ID,
   CONNECTION_HOT_SIZE,
-  LOCAL_POOL,
-  LOCAL_VIRTUAL,
 } from '../shared/layout.ts';
 import { hashAddress, hashEnd, mix } from '../hash.ts';
 import {
@@ -19,7 +17,7 @@ import {
   worker,
 } from '../instance.ts';
 import { CHAIN_LOCKED } from '../lock.ts';
-import { localFlags } from '../route.ts';
+import { isRequest, localFlags, mayBeOwn } from '../route.ts';
 import { IPV4_DESTINATION, IPV6_DESTINATION } from './frame.ts';
 import {
   CHAIN,
@@ -52,7 +50,7 @@ export function locate(packets: u32): void {
     }
     const flags = localFlags(FAMILY_IPV4, <usize>load<u32>(at, FRAME) + IPV4_DESTINATION);
     known = load<u32>(at, ENDS + 4);
-    outwards = isAnswer(flags);
+    outwards = u32(!isRequest(flags));
     noteChain(at, outwards, hashIpv4(hashSeed, at, outwards));
     at += NOTE_SIZE;
   }
@@ -107,7 +105,7 @@ function locateIpv6(at: usize, end: usize): usize {
     if (!known || differ16(known, target)) {
       isOut = 1;
       if (mayBeOwn(localFilter, hashAddress(FAMILY_IPV6, target))) {
-        isOut = isAnswer(localFlags(FAMILY_IPV6, target));
+        isOut = u32(!isRequest(localFlags(FAMILY_IPV6, target)));
         known = target;
         outwards = isOut;
       }
@@ -117,21 +115,6 @@ function locateIpv6(at: usize, end: usize): usize {
     noteChain(at, isOut, hash);
   }
   return at;
-}
-
-// @ts-ignore: decorator
-@inline
-function mayBeOwn(filter: usize, hash: u32): bool {
-  return ((load<u32>(filter + ((<usize>hash >> 21) << 2)) >> ((hash >> 16) & 31)) & 1) != 0;
-}
-
-/**
- * Whether what is sent to an address with these flags is looked up as an answer (see isRequest()).
- */
-// @ts-ignore: decorator
-@inline
-function isAnswer(flags: i32): u32 {
-  return u32(flags < 0) | u32((flags & (LOCAL_POOL | LOCAL_VIRTUAL)) == LOCAL_POOL);
 }
 
 /** The port of the end that is looked up. */
@@ -144,7 +127,7 @@ function portOf(at: usize, outwards: u32): u32 {
 /** Whether 16 bytes are different. */
 // @ts-ignore: decorator
 @inline
-export function differ16(a: usize, b: usize): u64 {
+function differ16(a: usize, b: usize): u64 {
   return (load<u64>(a) ^ load<u64>(b)) | (load<u64>(a, 8) ^ load<u64>(b, 8));
 }
 

@@ -18,6 +18,8 @@ import {
 } from '../shared/layout.ts';
 import { hotBase, wideBase } from '../instance.ts';
 import { checksumFold, checksumFold64 } from '../wire/checksum.ts';
+import { TCP_CHECKSUM } from '../wire/tcp.ts';
+import { UDP_CHECKSUM } from '../wire/udp.ts';
 import {
   IPV4_DESTINATION,
   IPV4_SOURCE,
@@ -27,8 +29,6 @@ import {
   IPV6_HOP_LIMIT,
   IPV6_SOURCE,
   IPV6_TRANSPORT,
-  TCP_CHECKSUM,
-  UDP_CHECKSUM,
 } from './frame.ts';
 
 /**

@@ -33,8 +33,9 @@ import {
   now,
   port,
   serviceStats,
+  tablesGeneration,
 } from '../instance.ts';
-import { fragmentMask4, isUnusualTunnel, knownSource, tablesGeneration } from '../forward/tunnel.ts';
+import { fragmentMask4, isUnusualTunnel, knownSource } from '../forward/tunnel.ts';
 import { reserve, reservedSlot, transmitRing } from '../ring.ts';
 import { ETHERNET_SIZE } from '../wire/ethernet.ts';
 import { ETHERNET_SOURCE } from './frame.ts';

@@ -36,6 +36,7 @@ import {
   PACKET_TRANSPORT,
   POOL_ADDRESS,
   POOL_SIZE,
+  SERVICE_POOL_COUNT,
   SERVICE_POOL_FIRST,
   STATE_ONE_PACKET,
   WIDE_CLIENT,
@@ -43,13 +44,22 @@ import {
   WIDE_LOCAL,
   WIDE_VIRTUAL,
   WORKER_SCRATCH,
-  WORKER_SEEN_GENERATION,
 } from '../shared/layout.ts';
 import { LOCAL_END_TRIES_MAX } from '../shared/limits.ts';
 import { computeDeltas, discardConnection, hashLocalEnd } from '../connection.ts';
 import { lookupOut } from '../connection-table.ts';
 import { copyAddress, foldAddress, hashEnd, mix } from '../hash.ts';
-import { bank, cold, destinationState, hot, localPool, service, wide, worker } from '../instance.ts';
+import {
+  bank,
+  cold,
+  destinationState,
+  hot,
+  localPool,
+  service,
+  tablesGeneration,
+  wide,
+  worker,
+} from '../instance.ts';
 import { setIpv4DestinationUpdatingChecksum, setIpv4SourceUpdatingChecksum } from '../wire/ipv4.ts';
 import { setIpv6Destination, setIpv6Source } from '../wire/ipv6.ts';
 import { hasPorts, updateTransport } from './nat.ts';
@@ -75,8 +85,8 @@ function poolPort(n: u32): u32 {
 
 /** The run of the pool that a service's connections are sent from: first record and count. */
 function poolRun(serviceId: u32, family: u32): usize {
-  const own = service(serviceId) + SERVICE_POOL_FIRST;
-  if (load<u32>(own, 4)) return own;
+  const own = service(serviceId);
+  if (load<u32>(own, SERVICE_POOL_COUNT)) return own + SERVICE_POOL_FIRST;
   return bank + BANK_DIRECTOR_POOL + (family == FAMILY_IPV4 ? 0 : 8);
 }
 
@@ -105,7 +115,7 @@ function prepareProbe(index: u32): usize {
 /** Stands for all on which it depends which ends are taken. */
 function poolKey(probe: usize): u32 {
   const freed = atomic.load<u32>(CONTROL_POOL_FREED);
-  const generation = load<u32>(worker, WORKER_SEEN_GENERATION);
+  const generation = tablesGeneration();
   const kind = <u32>load<u8>(probe, PACKET_PROTOCOL) | (<u32>load<u16>(probe, PACKET_SOURCE_PORT) << 16);
   return mix(mix(mix(0, freed), generation), kind);
 }

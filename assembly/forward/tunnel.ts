@@ -33,11 +33,10 @@ import {
   PACKET_NETWORK,
   PORT_MTU,
   SYSCTL_PMTU_DISC,
-  WORKER_SEEN_GENERATION,
 } from '../shared/layout.ts';
 import { destinationAddress, destinationFamily, fitsMtu } from '../hops.ts';
 import { nextIdentification } from '../icmp-error.ts';
-import { bank, destination, destinationState, hot, now, port, worker } from '../instance.ts';
+import { bank, destination, destinationState, hot, now, port, tablesGeneration } from '../instance.ts';
 import { hopMtu, hopPort, sourceFor } from '../route.ts';
 import { drop } from '../transmit.ts';
 import { checksumFold64, pseudoHeaderSumIpv4, pseudoHeaderSumIpv6 } from '../wire/checksum.ts';
@@ -135,11 +134,6 @@ function buildShim(packet: usize, config: usize, at: usize, inner: u32, length: 
     return PROTOCOL_GRE;
   }
   return inner;
-}
-
-/** Of the tables that this worker has adopted. */
-export function tablesGeneration(): u32 {
-  return load<u32>(worker, WORKER_SEEN_GENERATION);
 }
 
 /** Where the outer source address stands: looked up once for each set of tables. */
@@ -361,9 +355,4 @@ export function encapsulate(packet: usize, index: u32, hop: u32): u32 {
   store<u32>(packet, <u32>outer, PACKET_NETWORK);
   store<u32>(packet, total, PACKET_IP_LENGTH);
   return family;
-}
-
-/** Family of an outer header by its first byte. */
-export function familyOf(network: usize): u32 {
-  return load<u8>(network) >> 4 == 4 ? FAMILY_IPV4 : FAMILY_IPV6;
 }

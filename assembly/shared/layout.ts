@@ -44,8 +44,8 @@ export const CONTROL_REGION_COLD: u32 = CONTROL + 108;
 export const CONTROL_REGION_WIDE: u32 = CONTROL + 112;
 export const CONTROL_REGION_RINGS: u32 = CONTROL + 116;
 export const CONTROL_REGION_FRAMES: u32 = CONTROL + 120;
-/** Offsets inside a bank (both banks have the same shape). */
 export const CONTROL_REGION_CAPTURE: u32 = CONTROL + 124;
+/** Offsets inside a bank (both banks have the same shape). */
 export const CONTROL_BANK_SERVICE_INDEX: u32 = CONTROL + 128;
 export const CONTROL_BANK_SERVICES: u32 = CONTROL + 132;
 export const CONTROL_BANK_DESTINATIONS: u32 = CONTROL + 136;
