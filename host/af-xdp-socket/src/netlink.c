@@ -101,6 +101,11 @@ static struct delivery *failure(int error) {
   return delivery;
 }
 
+// Whether to receive again at once. EINVAL says nothing about the socket: a dump has ended on the
+// sender's thread between the kernel's two looks at whether it still runs (netlink_recvmsg,
+// netlink_dump), and its last datagram is there.
+static bool is_passing(int error) { return error == EAGAIN || error == EINTR || error == EINVAL; }
+
 static void *receive_loop(void *context) {
   struct netlink_state *state = context;
   bool closing = false;
@@ -108,7 +113,7 @@ static void *receive_loop(void *context) {
   while (!last && wait_for(state, POLLIN, -1)) {
     struct delivery *delivery = receive_one(state->fd);
     if (delivery == NULL) {
-      if (errno == EAGAIN || errno == EINTR) continue;
+      if (is_passing(errno)) continue;
       last = errno != ENOBUFS;
       delivery = failure(errno);
       if (delivery == NULL) break;

@@ -39,6 +39,48 @@ describe('netlink', () => {
     expect(types.port).toBeGreaterThan(0);
   });
 
+  test('dumps while addresses come and go: each is answered to its end, and no error', async () => {
+    const result = await net.run(async ({ xdp, until }) => {
+      const DUMPS = 20_000;
+      const { spawn } = process.getBuiltinModule('node:child_process');
+      const errors: string[] = [];
+      let ended = 0;
+      let events = 0;
+      const request = Buffer.alloc(32);
+      request.writeUInt32LE(32, 0);
+      const types = [18, 22, 26, 30]; // RTM_GETLINK, RTM_GETADDR, RTM_GETROUTE, RTM_GETNEIGH
+      request.writeUInt16LE(0x301, 6); // NLM_F_REQUEST | NLM_F_DUMP
+      const ask = () => {
+        request.writeUInt16LE(types[ended % types.length], 4);
+        socket.send(request);
+      };
+      const socket = xdp.openNetlink({
+        groups: [5, 7], // RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE
+        receiveBuffer: 1 << 23,
+        onMessage(datagram) {
+          for (let at = 0; at < datagram.length; at += (datagram.readUInt32LE(at) + 3) & ~3) {
+            events += 1;
+            if (datagram.readUInt16LE(at + 4) !== 3) continue;
+            ended += 1;
+            if (ended < DUMPS) ask();
+          }
+        },
+        onError: ({ message }) => errors.push(message),
+      });
+      const pair = 'addr add 192.0.2.1/24 dev lo\naddr del 192.0.2.1/24 dev lo\n';
+      const changes = spawn('ip', ['-batch', '-'], { stdio: ['pipe', 'ignore', 'ignore'] });
+      changes.stdin.on('error', () => {});
+      changes.stdin.end(pair.repeat(100_000));
+      await until(() => events > 0);
+      ask();
+      await until(() => ended === DUMPS || errors.length > 0);
+      changes.kill('SIGKILL');
+      socket.close();
+      return { ended, errors };
+    });
+    expect(result).toEqual({ ended: 20_000, errors: [] });
+  });
+
   test('events of joined groups arrive, until close', async () => {
     const counts = await net.run(async ({ xdp, until, ip, sleep }) => {
       let count = 0;
