@@ -34,6 +34,7 @@ import {
   GAUGE_BUSY_TURNS,
   GAUGE_PACKETS,
   GAUGE_TRANSMIT_WAKEUPS,
+  GAUGE_TURNS,
 } from '../worker/gauges.ts';
 
 /** What one scrape is made from. */
@@ -180,6 +181,7 @@ const WORKERS: readonly MetricDefinition[] = [
     GAUGE_ASLEEP_MS,
     1 / 1000,
   ),
+  workerGauge('wvs_worker_turns_total', 'Turns of its loop, also without packets.', GAUGE_TURNS),
   workerGauge('wvs_worker_bursts_total', 'Turns that found packets.', GAUGE_BUSY_TURNS),
   workerGauge('wvs_worker_burst_packets_total', 'Packets these turns found.', GAUGE_PACKETS),
   workerGauge(

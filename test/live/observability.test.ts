@@ -150,6 +150,19 @@ describe.skipIf(reason !== undefined)(
       expect(value('wvs_server_up', `{service="nat",server="${LAN.servers[0]}:8080"}`)).toBe(1);
     });
 
+    test('metrics: workers of an idle director sleep', async () => {
+      const SECONDS = 3;
+      // Some turns before it sleeps, 20 ms long: on a slow machine it is fewer a second, never more.
+      const TURNS_A_SECOND_MAX = 500;
+      const turns = () => [0, 1].map((id) => value('wvs_worker_turns_total', `{worker="${id}"}`));
+      const before = turns();
+      await new Promise((resolve) => setTimeout(resolve, SECONDS * 1000));
+      for (const [id, after] of turns().entries()) {
+        expect(after).toBeGreaterThan(before[id]!);
+        expect(after - before[id]!).toBeLessThan(TURNS_A_SECOND_MAX * SECONDS);
+      }
+    });
+
     test('metrics: a reload moves the listener', () => {
       bed.write({ director: director(OTHER_METRICS), services: services() });
       expect(bed.wvs('reload').code).toBe(0);

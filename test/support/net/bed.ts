@@ -1,6 +1,5 @@
 /** A topology with everything running in it: real servers, decapsulators and the director. */
 
-import { readFileSync } from 'node:fs';
 import { formatEndpoint } from '../../../host/config/address.ts';
 
 import {
@@ -94,12 +93,4 @@ export function httpUrl(family: Family, method: Method): string {
 export function macAddress(namespace: Namespace, device: string): string {
   const links = JSON.parse(namespace.run(['ip', '-json', 'link', 'show', device])) as unknown;
   return (links as { address: string }[])[0]!.address;
-}
-
-/** Processor time a process has used so far, of all its threads, in seconds. */
-export function processorSeconds(pid: number): number {
-  const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
-  // Fields 14 and 15 of proc(5), in ticks of 10 ms; the first two are cut off.
-  return (Number(fields[11]) + Number(fields[12])) / 100;
 }

@@ -27,7 +27,6 @@ import {
   httpUrl,
   macAddress,
   OWN_SERVICE_PORT,
-  processorSeconds,
   startServer,
   whyNotHere,
 } from './bed.ts';
@@ -44,8 +43,6 @@ const MTU = 1500;
 const UDP_HEADERS: Readonly<Record<Family, number>> = { ipv4: 28, ipv6: 48 };
 const OUTER_HEADER: Readonly<Record<Family, number>> = { ipv4: 20, ipv6: 40 };
 const FIRST_TTL = 64;
-const IDLE_SECONDS = 3;
-const IDLE_SHARE_MAX = 0.02;
 
 export interface SuiteOptions extends Pick<TopologyOptions, 'arms' | 'queues'> {
   readonly title: string;
@@ -328,15 +325,6 @@ function describeKernelTraffic(bed: () => Bed): void {
 }
 
 function describeOperation(bed: () => Bed): void {
-  test('an idle director uses less than 2 % of a core', async () => {
-    const pid = bed().director.child.pid!;
-    await new Promise((resolve) => setTimeout(resolve, 500));
-    const before = processorSeconds(pid);
-    await new Promise((resolve) => setTimeout(resolve, IDLE_SECONDS * 1000));
-    const share = (processorSeconds(pid) - before) / IDLE_SECONDS;
-    expect(share).toBeLessThan(IDLE_SHARE_MAX);
-  });
-
   test('stopped and started again: nothing stays attached, and all methods answer', async () => {
     const current = bed();
     const { director } = current.topology;
