@@ -46,6 +46,8 @@ struct map_definition real_servers SECTION("maps") = {
 struct map_definition addresses SECTION("maps") = {
 	BPF_MAP_TYPE_HASH, sizeof(struct address_key), sizeof(struct address_value), SET_BY_LOADER,
 	BPF_F_NO_PREALLOC};
+struct map_definition address_slots SECTION("maps") = {
+	BPF_MAP_TYPE_ARRAY, 4, sizeof(struct address_slot), 2 * ADDRESS_SLOTS, 0};
 struct map_definition marks SECTION("maps") = {
 	BPF_MAP_TYPE_LPM_TRIE, sizeof(struct prefix_key), sizeof(struct prefix_value), SET_BY_LOADER,
 	BPF_F_NO_PREALLOC};
@@ -243,9 +245,36 @@ inline_always __u8 protocol_bit(__u8 protocol)
 	}
 }
 
+inline_always __u32 address_slot_of(const struct frame *frame, const struct address *address)
+{
+	const __u32 *words = address->words;
+	__u32 hash = words[0] * ADDRESS_SLOT_FACTOR_0;
+	if (frame->bank_and_family & KEY_IPV6)
+		hash += words[1] * ADDRESS_SLOT_FACTOR_1 + words[2] * ADDRESS_SLOT_FACTOR_2 +
+			words[3] * ADDRESS_SLOT_FACTOR_3;
+	__u32 bank = frame->bank_and_family & KEY_BANK ? ADDRESS_SLOTS : 0;
+	return bank + (hash >> ADDRESS_SLOT_SHIFT);
+}
+
+inline_always bool is_same(const struct address *one, const struct address *other)
+{
+	return one->words[0] == other->words[0] && one->words[1] == other->words[1] &&
+	       one->words[2] == other->words[2] && one->words[3] == other->words[3];
+}
+
+/* NULL when it is nobody's. */
 inline_always const struct address_value *find_address(const struct frame *frame,
 						       const struct address *address)
 {
+	__u32 index = address_slot_of(frame, address);
+	const struct address_slot *slot = bpf_map_lookup_elem(&address_slots, &index);
+	if (slot == NULL || slot->use == ADDRESS_SLOT_EMPTY)
+		return NULL;
+	if (slot->use == ADDRESS_SLOT_SINGLE) {
+		bool is_it = slot->family == (frame->bank_and_family & KEY_IPV6) &&
+			     is_same(&slot->address, address);
+		return is_it ? &slot->value : NULL;
+	}
 	struct address_key key = {.address = *address, .bank_and_family = frame->bank_and_family};
 	return bpf_map_lookup_elem(&addresses, &key);
 }
@@ -484,10 +513,9 @@ inline_always bool is_for_port(const struct port_value *port,
 {
 	if (!port->checks_mac)
 		return true;
-	const __u8 *mac = port->mac;
-	const __u8 *to = ethernet->destination;
-	return mac[0] == to[0] && mac[1] == to[1] && mac[2] == to[2] && mac[3] == to[3] &&
-	       mac[4] == to[4] && mac[5] == to[5];
+	const __u16 *mac = (const void *)port->mac;
+	const __u16 *to = (const void *)ethernet->destination;
+	return mac[0] == to[0] && mac[1] == to[1] && mac[2] == to[2];
 }
 
 inline_always int steer(struct xdp_md *context, const struct ethernet_header *ethernet,

@@ -91,6 +91,33 @@ struct address_value {
 	struct port_range ranges[FULL_NAT_RANGES_MAX]; /* ADDRESS_FULL_NAT */
 };
 
+/*
+ * In front of addresses stands an array, because a hash of the kernel's costs more than everything
+ * else here: an address's place in it follows from its bytes, and what is there says at once what the
+ * address is, or that it is nobody's. Only addresses that share a place are looked up in the table.
+ * The first half of the array is the one bank's, the second half the other's.
+ */
+#define ADDRESS_SLOTS (1 << 15)
+#define ADDRESS_SLOT_SHIFT (32 - 15)
+#define ADDRESS_SLOT_FACTOR_0 0x9e3779b1u
+#define ADDRESS_SLOT_FACTOR_1 0x85ebca6bu
+#define ADDRESS_SLOT_FACTOR_2 0xc2b2ae35u
+#define ADDRESS_SLOT_FACTOR_3 0x27d4eb2fu
+
+enum address_slot_use {
+	ADDRESS_SLOT_EMPTY,  /* no address belongs here */
+	ADDRESS_SLOT_SINGLE, /* this one only */
+	ADDRESS_SLOT_SHARED, /* several: the table knows them */
+};
+
+struct address_slot {
+	__u8 use;
+	__u8 family; /* 0 or KEY_IPV6 */
+	__u8 zero[2];
+	struct address address;
+	struct address_value value;
+};
+
 /* Key of marks, a longest-prefix-match trie: the bank and family are the first 32 bits of it. */
 struct prefix_key {
 	__u32 prefix_length;
@@ -128,6 +155,7 @@ _Static_assert(sizeof(struct address_key) == 20, "no padding");
 _Static_assert(sizeof(struct prefix_key) == 24, "no padding");
 _Static_assert(sizeof(struct endpoint) == 4, "no padding");
 _Static_assert(sizeof(struct address_value) == 56, "no padding");
+_Static_assert(sizeof(struct address_slot) == 76, "no padding");
 _Static_assert(sizeof(struct prefix_value) == 50, "no padding");
 _Static_assert(sizeof(struct port_value) == 12, "no padding");
 
@@ -184,12 +212,19 @@ enum outcome { OUTCOMES(OUTCOME_NUMBER) OUTCOME_COUNT };
 		CONSTANT_OFFSET(address_value, services),                                      \
 		CONSTANT_OFFSET(address_value, servers),                                       \
 		CONSTANT_OFFSET(address_value, ranges),                                        \
+		CONSTANT(ADDRESS_SLOTS), CONSTANT(ADDRESS_SLOT_SHIFT),                         \
+		CONSTANT(ADDRESS_SLOT_FACTOR_0), CONSTANT(ADDRESS_SLOT_FACTOR_1),              \
+		CONSTANT(ADDRESS_SLOT_FACTOR_2), CONSTANT(ADDRESS_SLOT_FACTOR_3),              \
+		CONSTANT(ADDRESS_SLOT_SINGLE), CONSTANT(ADDRESS_SLOT_SHARED),                  \
+		CONSTANT_OFFSET(address_slot, use), CONSTANT_OFFSET(address_slot, family),     \
+		CONSTANT_OFFSET(address_slot, address), CONSTANT_OFFSET(address_slot, value),  \
 		CONSTANT_OFFSET(prefix_key, bank_and_family),                                  \
 		CONSTANT_OFFSET(prefix_key, address),                                          \
 		CONSTANT_OFFSET(prefix_value, rule_count),                                     \
 		CONSTANT_OFFSET(prefix_value, rules), CONSTANT_OFFSET(mark_rule, protocols),   \
 		CONSTANT_OFFSET(mark_rule, ports), CONSTANT_OFFSET(port_value, interface),          \
 		CONSTANT_OFFSET(port_value, mac), CONSTANT_OFFSET(port_value, checks_mac),     \
+		{"address_value", sizeof(struct address_value)},                               \
 		{"mark_rule", sizeof(struct mark_rule)},                                       \
 		{"port_range", sizeof(struct port_range)},                                     \
 		{"endpoint", sizeof(struct endpoint)}

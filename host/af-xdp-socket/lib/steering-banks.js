@@ -4,12 +4,15 @@
 import { emptyTables, TABLE_NAMES } from './steering-book.js';
 import { constants } from './steering-bytecode.js';
 
-/** Where the bank is in each table's key. */
-const BANK_OFFSETS = {
-  services: constants['endpoint_key.bank_and_family'],
-  real_servers: constants['endpoint_key.bank_and_family'],
-  addresses: constants['address_key.bank_and_family'],
-  marks: constants['prefix_key.bank_and_family'],
+const { KEY_BANK } = constants;
+/** Which bit of which byte of a table's key is the bank. */
+const BANK_BITS = {
+  services: { at: constants['endpoint_key.bank_and_family'], bit: KEY_BANK },
+  real_servers: { at: constants['endpoint_key.bank_and_family'], bit: KEY_BANK },
+  addresses: { at: constants['address_key.bank_and_family'], bit: KEY_BANK },
+  // An index of four bytes, little-endian, whose halves are the banks.
+  address_slots: { at: 1, bit: constants.ADDRESS_SLOTS >> 8 },
+  marks: { at: constants['prefix_key.bank_and_family'], bit: KEY_BANK },
 };
 
 /** What an entry holds after a publish broke off. */
@@ -17,10 +20,11 @@ const UNKNOWN = Symbol('unknown');
 
 /** Packs keys of one bank: the entry's key with the bank bit set where it belongs. */
 function packKeys(keys, table, bank, keyLength) {
+  const { at, bit } = BANK_BITS[table];
   const packed = Buffer.alloc(keys.length * keyLength);
   for (const [index, key] of keys.entries()) {
     packed.latin1Write(key, index * keyLength, keyLength);
-    if (bank === 1) packed[index * keyLength + BANK_OFFSETS[table]] |= constants.KEY_BANK;
+    if (bank === 1) packed[index * keyLength + at] |= bit;
   }
   return packed;
 }
@@ -113,7 +117,7 @@ export class SteeringBanks {
     for (const table of TABLE_NAMES) {
       const map = this.#maps[table];
       const { removed, keys, values } = difference(this.#behind[table], tables[table]);
-      map.deleteBatch(packKeys(removed, table, this.idle, map.keyLength), removed.length);
+      remove(map, packKeys(removed, table, this.idle, map.keyLength), removed.length);
       map.updateBatch(
         packKeys(keys, table, this.idle, map.keyLength),
         packValues(values, map.valueLength),
@@ -124,6 +128,12 @@ export class SteeringBanks {
     }
     return done;
   }
+}
+
+/** From an array nothing can be deleted: what is not there is all zeroes. */
+function remove(map, keys, count) {
+  if (map.type !== 'array') map.deleteBatch(keys, count);
+  else map.updateBatch(keys, Buffer.alloc(count * map.valueLength), count);
 }
 
 function addMissing(entries, more) {

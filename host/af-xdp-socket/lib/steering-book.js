@@ -18,9 +18,10 @@ import {
   localFacts,
 } from './steering-facts.js';
 import { encodeMarks } from './steering-marks.js';
+import { AddressSlots, slotOf } from './steering-slots.js';
 
 /** The order in which a bank is brought up to date. */
-export const TABLE_NAMES = ['services', 'real_servers', 'addresses', 'marks'];
+export const TABLE_NAMES = ['services', 'real_servers', 'addresses', 'address_slots', 'marks'];
 /** The value of an endpoint's entry. */
 const PRESENT = '\0'.repeat(mapDefinitions.services.valueLength);
 
@@ -33,6 +34,7 @@ export function emptyTables() {
 export class SteeringBook {
   /** By key. */
   #addresses = new Map();
+  #slots = new AddressSlots();
   /** The facts that hold of the lists which are only ever replaced as a whole, by key. */
   #local = new Map();
   #fullNat = new Map();
@@ -45,8 +47,7 @@ export class SteeringBook {
     for (const fact of listFacts(tables, true)) book.#apply(fact);
     for (const fact of localFacts(tables.localAddresses)) book.#apply(fact);
     for (const fact of fullNatFacts(tables.fullNat)) book.#apply(fact);
-    const { addresses } = book.#tables;
-    for (const [key, address] of book.#addresses) addresses.set(key, encodeAddress(address));
+    book.#encodeAll();
     book.#tables.marks = encodeMarks(tables.marks);
     return book;
   }
@@ -124,10 +125,25 @@ export class SteeringBook {
     put(entries, key, value);
   }
 
+  #encodeAll() {
+    const { addresses, address_slots: entries } = this.#tables;
+    for (const [key, address] of this.#addresses) {
+      addresses.set(key, encodeAddress(address));
+      this.#slots.add(key);
+    }
+    for (const slot of this.#slots.used()) entries.set(...this.#slots.entry(slot, addresses));
+  }
+
   #encode(key, before) {
+    const { addresses } = this.#tables;
     const address = this.#addresses.get(key);
-    if (address.isNothing) this.#addresses.delete(key);
-    this.#set('addresses', key, address.isNothing ? undefined : encodeAddress(address), before);
+    const isThere = !address.isNothing;
+    if (!isThere) this.#addresses.delete(key);
+    if (isThere && !addresses.has(key)) this.#slots.add(key);
+    if (!isThere && addresses.has(key)) this.#slots.delete(key);
+    this.#set('addresses', key, isThere ? encodeAddress(address) : undefined, before);
+    const [slot, value] = this.#slots.entry(slotOf(key), addresses);
+    this.#set('address_slots', slot, value, before);
   }
 
   // --- facts ---

@@ -17,7 +17,7 @@ import { XdpProgram } from './bpf.js';
 import { systemError } from './errors.js';
 import { interfaceInfo, requireInterface } from './interface.js';
 import { differingEntries, SteeringBanks } from './steering-banks.js';
-import { SteeringBook, TABLE_NAMES } from './steering-book.js';
+import { SteeringBook } from './steering-book.js';
 import {
   bytecode,
   constants,
@@ -100,7 +100,7 @@ export class Steering {
     requireObject(options, 'options');
     const capacity = requireCapacity(options.capacity ?? {});
     const maxEntries = Object.fromEntries(
-      TABLE_NAMES.map((table) => [table, BANKS * capacity[CAPACITY_FIELDS[table]]]),
+      Object.entries(CAPACITY_FIELDS).map(([table, field]) => [table, BANKS * capacity[field]]),
     );
     return new Steering(INTERNAL, XdpProgram.load(bytecode, { maxEntries }), capacity);
   }
@@ -200,8 +200,7 @@ export class Steering {
   // --- tables ---
 
   #requireFits(tables) {
-    for (const table of TABLE_NAMES) {
-      const field = CAPACITY_FIELDS[table];
+    for (const [table, field] of Object.entries(CAPACITY_FIELDS)) {
       if (tables[table].size <= this.#capacity[field]) continue;
       throw rangeError(
         `${tables[table].size} ${field} are more than the ${this.#capacity[field]} this steering ` +

@@ -23,7 +23,8 @@ const SEED = seedFromEnvironment(20_261_121);
 const SEQUENCES = 8;
 const CHANGES = 20;
 // Few addresses with many ports: they go from their own entries into the table and back.
-const ADDRESSES = ['10.0.0.1', '10.0.0.2', '10.0.0.3', '2001:db8::1', 'a00:1::'];
+// The second and the third share a place in the array in front of that, as do the first and the last.
+const ADDRESSES = ['10.0.0.1', '10.0.0.2', '10.0.81.49', '2001:db8::1', 'a00:1::'];
 const PORTS = [0, 1, 2, 3, 4, 5, 6];
 const CAPACITY = { services: 20, realServers: 20, addresses: 5, marks: 2 };
 
@@ -85,7 +86,7 @@ test(`changes come to the same as the whole (seed ${SEED})`, { timeout: 60_000 }
   const sequences = Array.from({ length: SEQUENCES }, () =>
     Array.from({ length: CHANGES }, () => randomStep(random)),
   );
-  const results = await net.run(compare, { capacity: CAPACITY, sequences });
+  const results = await net.run(compare, { addresses: ADDRESSES, capacity: CAPACITY, sequences });
   for (const { index, found, wanted } of results.flat()) {
     expect(found, JSON.stringify({ seed: SEED, index })).toEqual(wanted);
   }
@@ -93,22 +94,59 @@ test(`changes come to the same as the whole (seed ${SEED})`, { timeout: 60_000 }
   const kinds = new Set(results.flat().map(({ kind }) => kind));
   expect(kinds).toEqual(new Set(['published', 'refused', 'broken off']));
   const tables = new Set(results.flat().flatMap(({ found }) => found.map(([table]) => table)));
-  expect(tables).toEqual(new Set(['services', 'real_servers', 'addresses', 'marks']));
+  expect(tables).toEqual(
+    new Set(['services', 'real_servers', 'addresses', 'address_slots', 'marks']),
+  );
 });
 
 /** Runs in the namespace. What the program's maps hold after each step, and what they should. */
 function compare(
   { xdp, thrown }: Helpers,
-  { capacity, sequences }: { capacity: SteeringCapacity; sequences: Step[][] },
+  {
+    addresses,
+    capacity,
+    sequences,
+  }: { addresses: string[]; capacity: SteeringCapacity; sequences: Step[][] },
 ) {
   type Program = ReturnType<typeof xdp.Steering.load>;
   type List = 'services' | 'realServers' | 'tunnels';
   const bankAt = { services: 19, real_servers: 19, addresses: 16, marks: 4 };
+  const written = [...Object.keys(bankAt), 'address_slots'];
+  const places = usedPlaces();
+
+  /** Where the addresses of these tests stand in the array in front of their table. */
+  function usedPlaces(): readonly number[] {
+    const steering = xdp.Steering.load();
+    steering.publish({ localAddresses: addresses });
+    const half = steering.program.maps.address_slots!.maxEntries / 2;
+    const indexes = Array.from({ length: half }, (_, index) => index);
+    const used = indexes.filter((index) => placeOf(steering, index) !== undefined);
+    steering.close();
+    return used;
+  }
+
+  /** What is at a place in the bank in force, undefined for nothing. */
+  function placeOf({ program: { maps } }: Program, index: number): string | undefined {
+    const slots = maps.address_slots!;
+    const key = Buffer.alloc(4);
+    key.writeUInt32LE(index + bankOf(maps) * (slots.maxEntries / 2));
+    const value = Buffer.from(slots.lookup(key)!);
+    return value.every((byte) => byte === 0) ? undefined : value.toString('hex');
+  }
+
+  function bankOf(maps: Program['program']['maps']): number {
+    return maps.control!.lookup(new Uint8Array(4))![0]! & 1;
+  }
 
   /** Entries of the bank in force. */
-  function contents({ program: { maps } }: Program): [string, string, string][] {
-    const bank = maps.control!.lookup(new Uint8Array(4))![0]! & 1;
-    return Object.entries(bankAt).flatMap(([name, at]) => {
+  function contents(steering: Program): [string, string, string][] {
+    const { maps } = steering.program;
+    const bank = bankOf(maps);
+    const slots = places.flatMap((index): [string, string, string][] => {
+      const value = placeOf(steering, index);
+      return value === undefined ? [] : [['address_slots', String(index), value]];
+    });
+    const others = Object.entries(bankAt).flatMap(([name, at]) => {
       const keys = Array.from(maps[name]!.keys()).filter((key) => (key[at]! & 1) === bank);
       const entries = keys.map((key): [string, string, string] => {
         const value = Buffer.from(maps[name]!.lookup(key)!).toString('hex');
@@ -117,12 +155,13 @@ function compare(
       });
       return entries.sort(([, one], [, other]) => (one < other ? -1 : 1));
     });
+    return [...slots, ...others];
   }
 
   /** Lets that many writes through, and fails after half of the next one. */
   function breaking({ program: { maps } }: Program, writes: number, act: () => unknown): unknown {
     let left = writes;
-    for (const name of Object.keys(bankAt)) {
+    for (const name of written) {
       const map = maps[name]!;
       const { updateBatch } = map;
       map.updateBatch = (keys, values, count) => {
@@ -135,7 +174,7 @@ function compare(
     try {
       return act();
     } finally {
-      for (const name of Object.keys(bankAt)) Reflect.deleteProperty(maps[name]!, 'updateBatch');
+      for (const name of written) Reflect.deleteProperty(maps[name]!, 'updateBatch');
     }
   }
 
