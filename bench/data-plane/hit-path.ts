@@ -13,6 +13,9 @@ const BURST = 64;
 const SEED = 0x1234567;
 /** Enough packets for V8 to have compiled every function of the path with all it has. */
 const WARM_UP_PACKETS = 400_000;
+/** Packets for each connection, until most of those that caches can hold are in them. */
+const PACKETS_TO_FILL_CACHES = 2;
+const CONNECTIONS_CACHED_MAX = 2 ** 18;
 
 /** Effort of a measurement. */
 interface Effort {
@@ -76,18 +79,19 @@ function makeLane(rig: Rig, point: Point, options: Partial<FrameShape> = {}): Hi
 
 /** The median batch of a slice, in ns a packet. */
 export function sliceOf(lane: HitLane, engine: Engine, batches: number): number {
+  // Others have filled the caches with their connections meanwhile.
+  run(lane, engine, PACKETS_TO_FILL_CACHES * Math.min(lane.flows, CONNECTIONS_CACHED_MAX));
   const times: number[] = [];
-  // The first batch finds the caches full of what others did.
-  for (let batch = -1; batch < batches; batch++) {
+  for (let batch = 0; batch < batches; batch++) {
     lane.prepare();
-    const spent = lane.forward(engine);
-    if (batch >= 0) times.push((spent * 1e6) / lane.frames);
+    times.push((lane.forward(engine) * 1e6) / lane.frames);
   }
   return median(times);
 }
 
-function warmUp(lane: HitLane, engine: Engine): void {
-  for (let packets = 0; packets < WARM_UP_PACKETS; packets += lane.frames) {
+/** At least so many packets, and one batch, without measuring. */
+function run(lane: HitLane, engine: Engine, packets: number): void {
+  for (let sent = 0; sent === 0 || sent < packets; sent += lane.frames) {
     lane.prepare();
     lane.forward(engine);
   }
@@ -116,7 +120,7 @@ async function measureLanes(
     const lane = makeLane(rig, point);
     const engines = enginesOf(context, rig);
     for (const engine of engines) {
-      warmUp(lane, engine);
+      run(lane, engine, WARM_UP_PACKETS);
       competitors.push({
         name: engine.name,
         slice: () => {

@@ -73,6 +73,11 @@ export class HitLane {
     return this.#options.shape;
   }
 
+  /** Connections that packets are of. */
+  get flows(): number {
+    return this.#options.flows;
+  }
+
   /** Frames of a batch. */
   get frames(): number {
     return this.#options.rings.frames;
