@@ -4,6 +4,7 @@
 import {
   DESTINATION_OVERLOAD,
   FAMILY_IPV4,
+  FAMILY_IPV6,
   FORWARD_FULL_NAT,
   FORWARD_NAT,
   PROTOCOL_ANY,
@@ -25,8 +26,9 @@ import {
   COLD_TIMER_SLOT,
   CONNECTION_CLIENT,
   CONNECTION_CLIENT_PORT,
-  CONNECTION_DELTA_IN,
-  CONNECTION_DELTA_OUT,
+  CONNECTION_CLIENT_END,
+  CONNECTION_CLIENT_MIDDLE,
+  CONNECTION_DELTA,
   CONNECTION_DESTINATION,
   CONNECTION_DESTINATION_ID,
   CONNECTION_DESTINATION_PORT,
@@ -54,6 +56,8 @@ import {
   DESTINATION_STATE_PERSISTENT,
   DESTINATION_STATE_REFERENCES,
   DESTINATION_UPPER_THRESHOLD,
+  DESTINATION_VIRTUAL_ADDRESS,
+  STATE_CLIENT_WHOLE,
   STATE_CONTROLLED,
   STATE_DEAD,
   STATE_DESTINATION_OTHER,
@@ -88,7 +92,7 @@ import {
 } from './connection-table.ts';
 import { count, countMany } from './counters.ts';
 import { noteFreeEnd } from './forward/full-nat.ts';
-import { foldAddress } from './hash.ts';
+import { foldAddress, sameAddress } from './hash.ts';
 import { cold, destination, destinationState, hot, now, wide, worker } from './instance.ts';
 import { freeSide } from './side-record.ts';
 import { armFirstTimer, armTimer, endTimer, firingTick, levelOf, runWheel } from './timer-wheel.ts';
@@ -223,10 +227,40 @@ export function bindInState(index: u32, id: u32, portBe: u32, flags: u32): void 
   store<u32>(entry, foldAddress(family, config + DESTINATION_ADDRESS), CONNECTION_DESTINATION);
   if (family != FAMILY_IPV4) {
     v128.store(wide(index) + WIDE_DESTINATION, v128.load(config + DESTINATION_ADDRESS));
+    keepClientWhole(index, config);
   }
   countBound(state, flags);
   checkUpperThreshold(config, state);
-  computeDeltas(index);
+  computeDelta(index);
+}
+
+/** Kinds of connections whose client does not stand whole in the hot half. */
+const NOT_WHOLE: u32 = STATE_TEMPLATE | STATE_DESTINATION_OTHER;
+
+/**
+ * Puts the client's IPv6 address whole into the hot half of an entry that is being made, where there
+ * is room and the other addresses are those of the destination's record.
+ */
+function keepClientWhole(index: u32, config: usize): void {
+  const entry = hot(index);
+  const addresses = wide(index);
+  const state = load<u32>(entry, CONNECTION_STATE);
+  if (state & NOT_WHOLE || forwardingOf(state) == FORWARD_FULL_NAT) return;
+  const virtual = config + DESTINATION_VIRTUAL_ADDRESS;
+  if (!sameAddress(FAMILY_IPV6, addresses + WIDE_VIRTUAL, virtual)) return;
+  store<u64>(entry, load<u64>(addresses, WIDE_CLIENT + 4), CONNECTION_CLIENT_MIDDLE);
+  store<u32>(entry, load<u32>(addresses, WIDE_CLIENT + 12), CONNECTION_CLIENT_END);
+  store<u32>(entry, state | STATE_CLIENT_WHOLE, CONNECTION_STATE);
+}
+
+/** Gives an entry that is being made another destination address than its destination has. */
+export function setDestinationAddress(index: u32, address: usize): void {
+  const entry = hot(index);
+  const family = <u32>load<u8>(entry, CONNECTION_FAMILY);
+  store<u32>(entry, foldAddress(family, address), CONNECTION_DESTINATION);
+  if (family != FAMILY_IPV4) v128.store(wide(index) + WIDE_DESTINATION, v128.load(address));
+  store<u32>(entry, load<u32>(entry, CONNECTION_STATE) & ~STATE_CLIENT_WHOLE, CONNECTION_STATE);
+  computeDelta(index);
 }
 
 /** Ones'-complement sum of an address of an entry. */
@@ -239,10 +273,10 @@ function sumAddress(index: u32, hotOffset: u32, wideOffset: u32, family: u32): u
 }
 
 /**
- * Precomputes what the rewrite adds to a TCP or UDP checksum in each direction, so that one addition
+ * Precomputes what the rewrite adds to a TCP or UDP checksum on the way in, so that one addition
  * per packet is left (RFC 1624, equation 3). Sums are of little-endian loads, as the field is.
  */
-export function computeDeltas(index: u32): void {
+export function computeDelta(index: u32): void {
   const entry = hot(index);
   const family = <u32>load<u8>(entry, CONNECTION_FAMILY);
   const client =
@@ -262,8 +296,7 @@ export function computeDeltas(index: u32): void {
   }
   const gained = checksumFold64(plus);
   const lost = checksumFold64(minus);
-  store<u16>(entry, <u16>checksumFold64(<u64>(~lost & 0xffff) + gained), CONNECTION_DELTA_IN);
-  store<u16>(entry, <u16>checksumFold64(<u64>(~gained & 0xffff) + lost), CONNECTION_DELTA_OUT);
+  store<u16>(entry, <u16>checksumFold64(<u64>(~lost & 0xffff) + gained), CONNECTION_DELTA);
 }
 
 /**

@@ -20,7 +20,13 @@ import { readEnds, verify } from './fast-path/classify.ts';
 import { compare, foundAll } from './fast-path/compare.ts';
 import { loadHeads, locate, touchEntries, touchWide } from './fast-path/locate.ts';
 import { FOUND, FRAME, FRAME_LENGTH, note } from './fast-path/note.ts';
-import { allUsual, findReady, findUnusual, setExpectations } from './fast-path/ready.ts';
+import {
+  allUsual,
+  beginReadying,
+  findReady,
+  findUnusual,
+  needsWide,
+} from './fast-path/ready.ts';
 import { countSent, sendReady } from './fast-path/send.ts';
 import { bank, enabled, worker } from './instance.ts';
 
@@ -56,11 +62,11 @@ export function findConnections(ring: usize, packets: u32, way: usize): bool {
   touchEntries(packets);
   verify(packets, way);
   compare(packets);
-  if (hasIpv6) {
+  if (hasIpv6 && needsWide) {
     // The sum goes where nobody looks, so that the loads are not optimised away.
     store<u32>(worker, touchWide(packets), WORKER_TURN_PACKETS);
   }
-  setExpectations();
+  beginReadying();
   return foundAll;
 }
 

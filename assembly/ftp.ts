@@ -62,14 +62,14 @@ import { FRAME_SIZE } from './shared/limits.ts';
 import {
   addControl,
   bindDestination,
-  computeDeltas,
+  setDestinationAddress,
   hashConnection,
   newConnection,
   restartTimer,
   setMark,
 } from './connection.ts';
 import { hashPacket, lookupIn, lookupOut } from './connection-table.ts';
-import { copyAddress, foldAddress } from './hash.ts';
+import { copyAddress } from './hash.ts';
 import { bank, hot, wide, worker } from './instance.ts';
 import { lock, unlock } from './lock.ts';
 import { pseudoHeaderSum, transportLength } from './parse.ts';
@@ -446,9 +446,7 @@ function expect(
   if (!made) return 0;
   setMark(made, load<u32>(packet, PACKET_MARK));
   bindDestination(made, load<u32>(hot(index), CONNECTION_DESTINATION_ID), targetPort, flags);
-  store<u32>(hot(made), foldAddress(family, target), CONNECTION_DESTINATION);
-  if (family != FAMILY_IPV4) v128.store(wide(made) + WIDE_DESTINATION, v128.load(target));
-  computeDeltas(made);
+  setDestinationAddress(made, target);
   if (flags & STATE_NO_CLIENT_PORT) atomic.add<u32>(CONTROL_NO_CLIENT_PORT, 1);
   addControl(made, index);
   hashConnection(made);

@@ -4,7 +4,8 @@
 import { FAMILY_IPV4 } from './shared/codes.ts';
 import { hashSeed } from './instance.ts';
 
-const GOLDEN: u32 = 0x9e3779b1;
+/** 2^32 divided by the golden ratio, made odd. */
+export const GOLDEN: u32 = 0x9e3779b1;
 
 // @ts-ignore: decorator
 @inline

@@ -5,6 +5,8 @@ import { FAMILY_IPV4, FAMILY_IPV6 } from '../shared/codes.ts';
 import {
   CONNECTION_DESTINATION_ID,
   CONNECTION_HOT_SIZE,
+  CONNECTION_STATE,
+  STATE_CLIENT_WHOLE,
 } from '../shared/layout.ts';
 import { hashAddress, hashEnd, mix } from '../hash.ts';
 import {
@@ -181,17 +183,19 @@ export function touchEntries(packets: u32): void {
   }
 }
 
-/** Touches the wide record of each entry: an IPv4 connection has one too, which nobody uses. */
+/**
+ * Touches the wide record of each entry that is not whole without it. An IPv4 connection has one too,
+ * which nobody uses.
+ */
 export function touchWide(packets: u32): u32 {
   const offset = wideBase - hotBase;
   let touched: u32 = 0;
   let at: usize = note(0);
-  for (let i: u32 = 0; i < packets; i += STEP, at += STEP * NOTE_SIZE) {
-    touched +=
-      load<u32>(offset + load<u32>(at, WHERE)) +
-      load<u32>(offset + load<u32>(at, WHERE + NOTE_SIZE)) +
-      load<u32>(offset + load<u32>(at, WHERE + 2 * NOTE_SIZE)) +
-      load<u32>(offset + load<u32>(at, WHERE + 3 * NOTE_SIZE));
+  const end = at + packets * NOTE_SIZE;
+  for (; at != end; at += NOTE_SIZE) {
+    const entry = <usize>load<u32>(at, WHERE);
+    const isWhole = load<u32>(entry, CONNECTION_STATE) & STATE_CLIENT_WHOLE;
+    touched += load<u32>(select<usize>(entry, entry + offset, isWhole));
   }
   return touched;
 }

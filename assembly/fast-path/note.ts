@@ -8,6 +8,8 @@ import { worker } from '../instance.ts';
 export const FRAME: u32 = 0;
 /** Both ports as the packet has them. */
 export const PORTS: u32 = 4;
+/** Of an IPv6 packet that is ready: where the address stands that it gets, or that wraps it. */
+export const NEW_ADDRESS: u32 = 4;
 /**
  * Source and destination address as the packet has them, an IPv6 address folded as in a
  * connection's hot half. Once a packet is ready, its next hop's record stands here.

@@ -12,13 +12,18 @@ import {
 import {
   BANK_TIMEOUT_TCP,
   BANK_TIMEOUT_UDP,
+  CONNECTION_CLIENT_END,
+  CONNECTION_CLIENT_MIDDLE,
   CONNECTION_DESTINATION_ID,
   CONNECTION_HOP_IN,
   CONNECTION_ROUTE_GENERATION,
   CONNECTION_STATE,
   CONNECTION_TIMEOUT,
+  DESTINATION_ADDRESS,
   DESTINATION_STATE_FLAGS,
+  DESTINATION_VIRTUAL_ADDRESS,
   NEXT_HOP_REACHABLE,
+  STATE_CLIENT_WHOLE,
   STATE_CONTROLLED,
   STATE_DEAD,
   STATE_DESTINATION_OTHER,
@@ -38,6 +43,7 @@ import {
 } from '../shared/layout.ts';
 import {
   bank,
+  destination,
   destinationState,
   hotBase,
   nextHop,
@@ -46,7 +52,7 @@ import {
   worker,
 } from '../instance.ts';
 import { CHAIN_LOCKED } from '../lock.ts';
-import { IPV6_SOURCE } from './frame.ts';
+import { IPV6_DESTINATION, IPV6_SOURCE } from './frame.ts';
 import {
   CHAIN,
   EXPECTATIONS,
@@ -60,6 +66,7 @@ import {
   HOW_OUTWARDS,
   HOW_OUTWARDS_SHIFT,
   KIND,
+  NEW_ADDRESS,
   NOTE_SIZE,
   OUTWARDS,
   WAY,
@@ -95,8 +102,15 @@ function setExpectation(outwards: u32, isUdp: u32, bits: u32, state: u32, timeou
   store<u32>(at, timeout, EXPECTED_TIMEOUT);
 }
 
+/**
+ * Whether a packet of the burst needed its connection's wide record; before that, whether one of the
+ * last burst did.
+ */
+export let needsWide: bool = false;
+
 /** Notes, for a burst, which connections take packets without changing. */
-export function setExpectations(): void {
+export function beginReadying(): void {
+  needsWide = false;
   const tcp = load<u32>(bank, BANK_TIMEOUT_TCP + (TCP_ESTABLISHED << 2));
   const udp = load<u32>(bank, BANK_TIMEOUT_UDP);
   setExpectation(0, 0, STATE_MASK, TCP_ESTABLISHED, tcp);
@@ -130,18 +144,64 @@ function isSame32(both: usize, first: usize, second: usize): bool {
   return !v128.any_true(differences);
 }
 
+/** Whether an address's folded word and these, which stand in a hot half, leave nothing open. */
+// @ts-ignore: decorator
+@inline
+function isClient(address: usize, entry: usize): bool {
+  const middle = load<u64>(address, 4) ^ load<u64>(entry, CONNECTION_CLIENT_MIDDLE);
+  return !(middle | <u64>(load<u32>(address, 12) ^ load<u32>(entry, CONNECTION_CLIENT_END)));
+}
+
+/** Whether 16 bytes are the same as elsewhere. */
+// @ts-ignore: decorator
+@inline
+function isSame16(one: usize, other: usize): bool {
+  return !v128.any_true(v128.xor(v128.load(one), v128.load(other)));
+}
+
 /**
  * Whether a packet's IPv6 addresses are the connection's: folded ones of other addresses may be
- * equal.
+ * equal. Notes where the address is that it gets.
  */
 // @ts-ignore: decorator
 @inline
-function isSameWide(entry: usize, frame: usize, how: u32): bool {
+function isSameWhole(at: usize, entry: usize, frame: usize, outwards: u32): bool {
+  // On the way in, source and destination are the client's and the virtual address; on the way out,
+  // the destination's and the client's.
+  const back = <usize>(outwards << 4);
+  const config = destination(load<u32>(entry, CONNECTION_DESTINATION_ID));
+  store<u32>(at, <u32>(config + DESTINATION_ADDRESS + back), NEW_ADDRESS);
+  return (
+    isClient(frame + IPV6_SOURCE + back, entry) &&
+    isSame16(frame + IPV6_DESTINATION - back, config + DESTINATION_VIRTUAL_ADDRESS - back)
+  );
+}
+
+/** The same by the connection's wide record. */
+// @ts-ignore: decorator
+@inline
+function isSameWide(at: usize, entry: usize, frame: usize, how: u32): bool {
+  needsWide = true;
   const wide = wideBase + (entry - hotBase);
   const source = frame + IPV6_SOURCE;
-  if (!(how & HOW_OUTWARDS)) return isSame32(source, wide + WIDE_CLIENT, wide + WIDE_VIRTUAL);
+  if (!(how & HOW_OUTWARDS)) {
+    store<u32>(at, <u32>(wide + WIDE_DESTINATION), NEW_ADDRESS);
+    return isSame32(source, wide + WIDE_CLIENT, wide + WIDE_VIRTUAL);
+  }
+  store<u32>(at, <u32>(wide + WIDE_VIRTUAL), NEW_ADDRESS);
   const end: usize = (how & HOW_METHOD) == FORWARD_FULL_NAT ? WIDE_LOCAL : WIDE_CLIENT;
   return isSame32(source, wide + WIDE_DESTINATION, wide + end);
+}
+
+/** Whether an IPv6 packet is its connection's. */
+// @ts-ignore: decorator
+@inline
+function isOfConnection6(at: usize, how: u32): bool {
+  const entry: usize = load<u32>(at, WHERE);
+  const frame: usize = load<u32>(at, FRAME);
+  return load<u32>(entry, CONNECTION_STATE) & STATE_CLIENT_WHOLE
+    ? isSameWhole(at, entry, frame, load<u8>(at, OUTWARDS))
+    : isSameWide(at, entry, frame, how);
 }
 
 /**
@@ -167,7 +227,7 @@ export function findUnusual(from: u32, end: u32): u32 {
   let n = from;
   for (; n != end; n++, at += NOTE_SIZE) {
     const how = <u32>load<u8>(at, HOW);
-    if (how & HOW_IPV6 && !isSameWide(load<u32>(at, WHERE), load<u32>(at, FRAME), how)) break;
+    if (how & HOW_IPV6 && !isOfConnection6(at, how)) break;
     const inFamily = how & ~HOW_IPV6;
     if ((USUAL >> inFamily) & 1) continue;
     // Full-nat's server knows the local end only: it does not answer to the client's. With the other

@@ -3,8 +3,7 @@
 import {
   CONNECTION_CLIENT,
   CONNECTION_CLIENT_PORT,
-  CONNECTION_DELTA_IN,
-  CONNECTION_DELTA_OUT,
+  CONNECTION_DELTA,
   CONNECTION_DESTINATION,
   CONNECTION_DESTINATION_PORT,
   CONNECTION_LOCAL,
@@ -12,12 +11,10 @@ import {
   CONNECTION_VIRTUAL,
   CONNECTION_VIRTUAL_PORT,
   WIDE_CLIENT,
-  WIDE_DESTINATION,
   WIDE_LOCAL,
-  WIDE_VIRTUAL,
 } from '../shared/layout.ts';
 import { hotBase, wideBase } from '../instance.ts';
-import { checksumFold, checksumFold64 } from '../wire/checksum.ts';
+import { checksumFold, checksumFold64, oppositeDelta } from '../wire/checksum.ts';
 import { TCP_CHECKSUM } from '../wire/tcp.ts';
 import { UDP_CHECKSUM } from '../wire/udp.ts';
 import {
@@ -94,14 +91,20 @@ function copy16(to: usize, from: usize): void {
 
 // @ts-ignore: decorator
 @inline
-function translateIpv6(frame: usize, entry: usize, outwards: bool, isFull: bool): void {
+function translateIpv6(
+  frame: usize,
+  entry: usize,
+  newAddress: usize,
+  outwards: bool,
+  isFull: bool,
+): void {
   ageIpv6(frame);
   const wide = wideBase + (entry - hotBase);
   if (outwards) {
-    copy16(frame + IPV6_SOURCE, wide + WIDE_VIRTUAL);
+    copy16(frame + IPV6_SOURCE, newAddress);
     if (isFull) copy16(frame + IPV6_DESTINATION, wide + WIDE_CLIENT);
   } else {
-    copy16(frame + IPV6_DESTINATION, wide + WIDE_DESTINATION);
+    copy16(frame + IPV6_DESTINATION, newAddress);
     if (isFull) copy16(frame + IPV6_SOURCE, wide + WIDE_LOCAL);
   }
 }
@@ -120,11 +123,11 @@ function translateTransport(
   if (outwards) {
     store<u16>(transport, load<u16>(entry, CONNECTION_VIRTUAL_PORT));
     if (isFull) store<u16>(transport, load<u16>(entry, CONNECTION_CLIENT_PORT), 2);
-    delta = load<u16>(entry, CONNECTION_DELTA_OUT);
+    delta = oppositeDelta(load<u16>(entry, CONNECTION_DELTA));
   } else {
     store<u16>(transport, load<u16>(entry, CONNECTION_DESTINATION_PORT), 2);
     if (isFull) store<u16>(transport, load<u16>(entry, CONNECTION_LOCAL_PORT));
-    delta = load<u16>(entry, CONNECTION_DELTA_IN);
+    delta = load<u16>(entry, CONNECTION_DELTA);
   }
   const field = transport + select<usize>(TCP_CHECKSUM, UDP_CHECKSUM, isTcp);
   const changed = checksumFold((<u32>load<u16>(field) ^ 0xffff) + delta) ^ 0xffff;
@@ -146,16 +149,17 @@ export function translate4(
   translateIpv4(frame, entry, outwards, isFull);
 }
 
-/** The same over IPv6. */
+/** The same over IPv6. @param newAddress where the address is that it gets */
 // @ts-ignore: decorator
 @inline
 export function translate6(
   frame: usize,
   entry: usize,
+  newAddress: usize,
   outwards: bool,
   isFull: bool,
   isTcp: bool,
 ): void {
   translateTransport(frame + IPV6_TRANSPORT, entry, outwards, isFull, isTcp);
-  translateIpv6(frame, entry, outwards, isFull);
+  translateIpv6(frame, entry, newAddress, outwards, isFull);
 }

@@ -47,6 +47,7 @@ import {
   HOW_OUTWARDS,
   KIND,
   LENGTH,
+  NEW_ADDRESS,
   NOTE_SIZE,
   OUTER,
   OUTWARDS,
@@ -62,7 +63,7 @@ const METHODS_TRANSLATING: u32 = (1 << FORWARD_NAT) | (1 << FORWARD_FULL_NAT);
 /** Rewrites a packet by its connection's method, no tunnel, and its direction. */
 // @ts-ignore: decorator
 @inline
-function rewrite(frame: usize, entry: usize, how: u32, isTcp: bool): void {
+function rewrite(at: usize, frame: usize, entry: usize, how: u32, isTcp: bool): void {
   const method = how & HOW_METHOD;
   if (!((METHODS_TRANSLATING >> method) & 1)) {
     if (how & HOW_IPV6) ageIpv6(frame);
@@ -71,8 +72,9 @@ function rewrite(frame: usize, entry: usize, how: u32, isTcp: bool): void {
   }
   const isFull = method == FORWARD_FULL_NAT;
   if (how & HOW_IPV6) {
-    if (how & HOW_OUTWARDS) translate6(frame, entry, true, isFull, isTcp);
-    else translate6(frame, entry, false, isFull, isTcp);
+    const newAddress: usize = load<u32>(at, NEW_ADDRESS);
+    if (how & HOW_OUTWARDS) translate6(frame, entry, newAddress, true, isFull, isTcp);
+    else translate6(frame, entry, newAddress, false, isFull, isTcp);
   } else if (how & HOW_OUTWARDS) {
     translate4(frame, entry, true, isFull, isTcp);
   } else {
@@ -109,11 +111,11 @@ function rewriteRun(first: usize, end: usize, portIndex: u32): usize {
       const state = destinationState(load<u32>(entry, CONNECTION_DESTINATION_ID));
       if (isUnusualTunnel(state, load<u16>(at, LENGTH), generation)) break;
       const source = knownSource(state);
-      if (how & HOW_IPV6) wrapIpv6(at, frame, entry, source);
+      if (how & HOW_IPV6) wrapIpv6(at, frame, source);
       else wrapIpv4(at, frame, entry, source, fragmentMask);
       countRequest(entry);
     } else {
-      rewrite(frame, entry, how, isTcp);
+      rewrite(at, frame, entry, how, isTcp);
       if (!(how & HOW_OUTWARDS)) countRequest(entry);
     }
     store<u32>(entry, tick, CONNECTION_LAST_SEEN);

@@ -2,22 +2,18 @@
 // is forward/tunnel.ts's.
 
 import { PROTOCOL_IPIP, PROTOCOL_IPV6 } from '../shared/codes.ts';
-import {
-  CONNECTION_DESTINATION,
-  WIDE_DESTINATION,
-} from '../shared/layout.ts';
+import { CONNECTION_DESTINATION } from '../shared/layout.ts';
 import {
   outerStart4,
   outerStart6,
   writeOuter4,
   writeOuter6,
 } from '../forward/tunnel.ts';
-import { hotBase, wideBase } from '../instance.ts';
 import { ETHERNET_TYPE_IPV4_BE, ETHERNET_TYPE_IPV6_BE } from '../wire/ethernet.ts';
 import { IPV4_SIZE } from '../wire/ipv4.ts';
 import { IPV6_SIZE } from '../wire/ipv6.ts';
 import { ETHERNET_TYPE, IPV4, IPV4_FRAGMENT, IPV6 } from './frame.ts';
-import { LENGTH, OUTER } from './note.ts';
+import { LENGTH, NEW_ADDRESS, OUTER } from './note.ts';
 import { ageIpv4, ageIpv6 } from './rewrite.ts';
 
 /**
@@ -54,7 +50,7 @@ export function wrapIpv4(
 /** Around IPv6. */
 // @ts-ignore: decorator
 @inline
-export function wrapIpv6(at: usize, frame: usize, entry: usize, source: usize): void {
+export function wrapIpv6(at: usize, frame: usize, source: usize): void {
   const outside = frame - IPV6_SIZE;
   const hops = ageIpv6(frame);
   store<u8>(at, <u8>IPV6_SIZE, OUTER);
@@ -66,6 +62,6 @@ export function wrapIpv6(at: usize, frame: usize, entry: usize, source: usize): 
     PROTOCOL_IPV6,
     load<u16>(at, LENGTH),
     source,
-    wideBase + (entry - hotBase) + WIDE_DESTINATION,
+    load<u32>(at, NEW_ADDRESS),
   );
 }

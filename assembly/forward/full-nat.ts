@@ -10,8 +10,7 @@ import {
   COLD_POOL_TICKET,
   CONNECTION_CLIENT,
   CONNECTION_CLIENT_PORT,
-  CONNECTION_DELTA_IN,
-  CONNECTION_DELTA_OUT,
+  CONNECTION_DELTA,
   CONNECTION_DESTINATION,
   CONNECTION_DESTINATION_ID,
   CONNECTION_DESTINATION_PORT,
@@ -46,9 +45,9 @@ import {
   WORKER_SCRATCH,
 } from '../shared/layout.ts';
 import { LOCAL_END_TRIES_MAX } from '../shared/limits.ts';
-import { computeDeltas, discardConnection, hashLocalEnd } from '../connection.ts';
+import { computeDelta, discardConnection, hashLocalEnd } from '../connection.ts';
 import { lookupOut } from '../connection-table.ts';
-import { copyAddress, foldAddress, hashEnd, mix } from '../hash.ts';
+import { GOLDEN, copyAddress, foldAddress, hashEnd, mix } from '../hash.ts';
 import {
   bank,
   cold,
@@ -60,6 +59,7 @@ import {
   wide,
   worker,
 } from '../instance.ts';
+import { oppositeDelta } from '../wire/checksum.ts';
 import { setIpv4DestinationUpdatingChecksum, setIpv4SourceUpdatingChecksum } from '../wire/ipv4.ts';
 import { setIpv6Destination, setIpv6Source } from '../wire/ipv6.ts';
 import { hasPorts, updateTransport } from './nat.ts';
@@ -81,6 +81,15 @@ function poolPort(n: u32): u32 {
   const first =
     n < below ? load<u32>(bank, BANK_LOCAL_PORTS) : load<u32>(bank, BANK_LOCAL_PORTS + 8) - below;
   return <u32>bswap<u16>(<u16>(first + n));
+}
+
+/**
+ * Where in a pool of so many ends a destination begins. Destinations use the same ends, whose answers
+ * differ in where they come from, but begin far from each other: ends in use by several stand in one
+ * chain.
+ */
+function firstEnd(destinationId: u32, ends: u32): u32 {
+  return <u32>((<u64>((destinationId - 1) * GOLDEN) * <u64>ends) >> 32);
 }
 
 /** The run of the pool that a service's connections are sent from: first record and count. */
@@ -170,16 +179,17 @@ function takeFreeEnd(
   const records = localPool + <usize>load<u32>(run) * POOL_SIZE;
   const addresses = load<u32>(run, 4);
   const cursorAt = destinationState(destinationId) + DESTINATION_STATE_POOL_CURSOR;
+  const start = firstEnd(destinationId, ends);
   for (; tries; tries--) {
     const ticket = atomic.add<u32>(cursorAt, 1);
-    const n = ticket % ends;
+    const n = (ticket + start) % ends;
     const address = records + <usize>(n % addresses) * POOL_SIZE + POOL_ADDRESS;
     const portBe = poolPort(n / addresses);
     if (isTaken(probe, address, portBe)) continue;
     store<u32>(entry, foldAddress(family, address), CONNECTION_LOCAL);
     store<u16>(entry, <u16>portBe, CONNECTION_LOCAL_PORT);
     if (family != FAMILY_IPV4) v128.store(wide(index) + WIDE_LOCAL, v128.load(address));
-    computeDeltas(index);
+    computeDelta(index);
     store<u32>(cold(index), ticket, COLD_POOL_TICKET);
     // A one-packet connection is in no chain, and nothing keeps its end from the next one.
     if (load<u32>(entry, CONNECTION_STATE) & STATE_ONE_PACKET) return true;
@@ -217,7 +227,7 @@ export function rewriteFromLocal(packet: usize, index: u32): void {
   if (transport && hasPorts(load<u8>(packet, PACKET_PROTOCOL))) {
     store<u16>(transport, load<u16>(entry, CONNECTION_LOCAL_PORT));
     store<u16>(transport + 2, load<u16>(entry, CONNECTION_DESTINATION_PORT));
-    updateTransport(packet, transport, load<u16>(entry, CONNECTION_DELTA_IN));
+    updateTransport(packet, transport, load<u16>(entry, CONNECTION_DELTA));
   }
 }
 
@@ -236,6 +246,6 @@ export function rewriteToClient(packet: usize, index: u32): void {
   if (transport && hasPorts(load<u8>(packet, PACKET_PROTOCOL))) {
     store<u16>(transport, load<u16>(entry, CONNECTION_VIRTUAL_PORT));
     store<u16>(transport + 2, load<u16>(entry, CONNECTION_CLIENT_PORT));
-    updateTransport(packet, transport, load<u16>(entry, CONNECTION_DELTA_OUT));
+    updateTransport(packet, transport, oppositeDelta(load<u16>(entry, CONNECTION_DELTA)));
   }
 }

@@ -3,8 +3,7 @@
 
 import { FAMILY_IPV4, PROTOCOL_SCTP, PROTOCOL_TCP, PROTOCOL_UDP } from '../shared/codes.ts';
 import {
-  CONNECTION_DELTA_IN,
-  CONNECTION_DELTA_OUT,
+  CONNECTION_DELTA,
   CONNECTION_DESTINATION,
   CONNECTION_DESTINATION_PORT,
   CONNECTION_VIRTUAL,
@@ -18,7 +17,7 @@ import {
 } from '../shared/layout.ts';
 import { hot, wide } from '../instance.ts';
 import { transportLength } from '../parse.ts';
-import { pseudoHeaderSumIpv4, pseudoHeaderSumIpv6 } from '../wire/checksum.ts';
+import { oppositeDelta, pseudoHeaderSumIpv4, pseudoHeaderSumIpv6 } from '../wire/checksum.ts';
 import {
   ipv4DestinationBe,
   ipv4SourceBe,
@@ -84,7 +83,7 @@ export function rewriteToDestination(packet: usize, index: u32): void {
   }
   if (transport && hasPorts(load<u8>(packet, PACKET_PROTOCOL))) {
     store<u16>(transport + DESTINATION_PORT, load<u16>(entry, CONNECTION_DESTINATION_PORT));
-    updateTransport(packet, transport, load<u16>(entry, CONNECTION_DELTA_IN));
+    updateTransport(packet, transport, load<u16>(entry, CONNECTION_DELTA));
   }
 }
 
@@ -100,6 +99,6 @@ export function rewriteFromVirtual(packet: usize, index: u32): void {
   }
   if (transport && hasPorts(load<u8>(packet, PACKET_PROTOCOL))) {
     store<u16>(transport + SOURCE_PORT, load<u16>(entry, CONNECTION_VIRTUAL_PORT));
-    updateTransport(packet, transport, load<u16>(entry, CONNECTION_DELTA_OUT));
+    updateTransport(packet, transport, oppositeDelta(load<u16>(entry, CONNECTION_DELTA)));
   }
 }

@@ -6,7 +6,7 @@
 /** "WVS1", the first word of the control block. */
 export const MAGIC: u32 = 0x31535657;
 /** Raised whenever a record or region changes its shape: a warm restart needs the same number. */
-export const LAYOUT_VERSION: u32 = 2;
+export const LAYOUT_VERSION: u32 = 3;
 
 /** Below this lies the WASM module's own constant data. */
 export const CONTROL: u32 = 65536;
@@ -366,40 +366,46 @@ export const NEXT_HOP_FAILED: u32 = 3;
 /**
  * Connection, hot half (64 bytes, one cache line): all that the fast path reads, both directions.
  *
- *    0 local address    4 destination address   8 client address   12 virtual address      (be)
- *   16 local port      18 destination port     20 client port      22 virtual port         (be)
- *   24 state and flags 28 next in chain    32 next in chain (local) 36 last seen (tick)
- *   40 destination id  44 next hops        48 family, protocol, route generation
- *   52 checksum deltas 56 packets in       60 timeout (ticks)
+ *    0 next in chain     4 next in chain (local)
+ *    8 local address    12 destination address   16 client address    20 virtual address     (be)
+ *   26 local port       28 destination port      30 client port       32 virtual port        (be)
+ *   34 checksum delta   36 state and flags       40 last seen (tick)  44 destination id
+ *   48 next hops        52 family, protocol      54 route generation
+ *   56 packets in       60 timeout (ticks)
  *
  * The order of the ends is that in which packets have them: a request's addresses are the last two
  * as one 64-bit word, its ports the last two as one of 32 bits; an answer's under NAT the middle two.
  * An IPv6 address is folded into its word by XOR here and stands whole in the wide record of the
- * same index; the folded words are a filter only.
+ * same index; the folded words are a filter only. But where STATE_CLIENT_WHOLE says so, what the
+ * client's folded word leaves open stands where a full-nat connection has its local end, and the other
+ * addresses are those of its destination's record, so that packets need not read the wide record.
  */
-export const CONNECTION_LOCAL: u32 = 0;
-export const CONNECTION_DESTINATION: u32 = 4;
-export const CONNECTION_CLIENT: u32 = 8;
-export const CONNECTION_VIRTUAL: u32 = 12;
-export const CONNECTION_LOCAL_PORT: u32 = 16;
-export const CONNECTION_DESTINATION_PORT: u32 = 18;
-export const CONNECTION_CLIENT_PORT: u32 = 20;
-export const CONNECTION_VIRTUAL_PORT: u32 = 22;
-export const CONNECTION_STATE: u32 = 24;
-export const CONNECTION_NEXT: u32 = 28;
-export const CONNECTION_NEXT_LOCAL: u32 = 32;
-export const CONNECTION_LAST_SEEN: u32 = 36;
+export const CONNECTION_NEXT: u32 = 0;
+export const CONNECTION_NEXT_LOCAL: u32 = 4;
+export const CONNECTION_LOCAL: u32 = 8;
+export const CONNECTION_DESTINATION: u32 = 12;
+export const CONNECTION_CLIENT: u32 = 16;
+export const CONNECTION_VIRTUAL: u32 = 20;
+export const CONNECTION_LOCAL_PORT: u32 = 26;
+export const CONNECTION_DESTINATION_PORT: u32 = 28;
+export const CONNECTION_CLIENT_PORT: u32 = 30;
+export const CONNECTION_VIRTUAL_PORT: u32 = 32;
+/** What a TCP or UDP checksum gains on the way in; on the way out it is the opposite. */
+export const CONNECTION_DELTA: u32 = 34; // u16
+export const CONNECTION_STATE: u32 = 36;
+export const CONNECTION_LAST_SEEN: u32 = 40;
 /** Less than 2^24: whoever wants the line to be fetched stores 0 into the uppermost byte. */
-export const CONNECTION_DESTINATION_ID: u32 = 40;
-export const CONNECTION_HOP_IN: u32 = 44; // u16
-export const CONNECTION_HOP_OUT: u32 = 46; // u16
-export const CONNECTION_FAMILY: u32 = 48; // u8
-export const CONNECTION_PROTOCOL: u32 = 49; // u8
-export const CONNECTION_ROUTE_GENERATION: u32 = 50; // u16
-export const CONNECTION_DELTA_IN: u32 = 52; // u16
-export const CONNECTION_DELTA_OUT: u32 = 54; // u16
+export const CONNECTION_DESTINATION_ID: u32 = 44;
+export const CONNECTION_HOP_IN: u32 = 48; // u16
+export const CONNECTION_HOP_OUT: u32 = 50; // u16
+export const CONNECTION_FAMILY: u32 = 52; // u8
+export const CONNECTION_PROTOCOL: u32 = 53; // u8
+export const CONNECTION_ROUTE_GENERATION: u32 = 54; // u16
 export const CONNECTION_IN_PACKETS: u32 = 56;
 export const CONNECTION_TIMEOUT: u32 = 60;
+/** STATE_CLIENT_WHOLE: the client's IPv6 address but for its first four bytes. */
+export const CONNECTION_CLIENT_MIDDLE: u32 = 4; // u64
+export const CONNECTION_CLIENT_END: u32 = 24;
 export const CONNECTION_HOT_SIZE: u32 = 64;
 
 /** Bits of CONNECTION_STATE: the protocol's state in the low byte, flags above. */
@@ -435,6 +441,8 @@ export const STATE_DEAD: u32 = 0x1000000;
 export const STATE_HASHED_LOCAL: u32 = 0x2000000;
 /** Under the control of a template or of a control connection: COLD_CONTROLLER need not be read. */
 export const STATE_CONTROLLED: u32 = 0x4000000;
+/** An IPv6 connection of which the hot half and the destination's record know all addresses. */
+export const STATE_CLIENT_WHOLE: u32 = 0x8000000;
 
 /** Connection, cold half (32 bytes): timers and control. */
 export const COLD_TIMER_NEXT: u32 = 0;

@@ -251,3 +251,10 @@ export function completeChecksum(at: usize, length: u32, fieldOffset: u32): void
   const complete = checksumNeverZero(checksumFinish(checksumSum(at, length)));
   store<u16>(at + fieldOffset, <u16>complete);
 }
+
+/** What takes an adjustment of a checksum back: 0xffff, which is zero too, stays as it is. */
+// @ts-ignore: decorator
+@inline
+export function oppositeDelta(delta: u32): u32 {
+  return select<u32>(delta ^ 0xffff, 0xffff, delta ^ 0xffff);
+}

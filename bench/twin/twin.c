@@ -58,6 +58,11 @@ always_inline uint64_t load64(const uint8_t *at) {
   return word;
 }
 
+// What takes an adjustment back; 0xffff, which is zero too, stays as it is.
+always_inline uint16_t opposite_delta(uint16_t delta) {
+  return delta == 0xffff ? delta : (uint16_t)~delta;
+}
+
 always_inline void store16(uint8_t *at, uint16_t word) { memcpy(at, &word, sizeof word); }
 always_inline void store32(uint8_t *at, uint32_t word) { memcpy(at, &word, sizeof word); }
 always_inline void store64(uint8_t *at, uint64_t word) { memcpy(at, &word, sizeof word); }
@@ -544,11 +549,11 @@ always_inline bool handle(struct turn *turn, const struct packet *packet, bool o
   if (outwards) {
     rewrite_header(network, 12, load32(entry + CONNECTION_VIRTUAL));
     rewrite_transport(packet, network, 0, load16(entry + CONNECTION_VIRTUAL_PORT),
-                      load16(entry + CONNECTION_DELTA_OUT));
+                      opposite_delta(load16(entry + CONNECTION_DELTA)));
   } else {
     rewrite_header(network, 16, load32(entry + CONNECTION_DESTINATION));
     rewrite_transport(packet, network, 2, load16(entry + CONNECTION_DESTINATION_PORT),
-                      load16(entry + CONNECTION_DELTA_IN));
+                      load16(entry + CONNECTION_DELTA));
     store32(entry + CONNECTION_IN_PACKETS, load32(entry + CONNECTION_IN_PACKETS) + 1);
   }
   store32(entry + CONNECTION_LAST_SEEN, turn->now);

@@ -36,7 +36,7 @@ import { addressBytes, formatEndpoint } from '../config/address.ts';
 import { connectionAt } from '../ipvs/connections.ts';
 import { NO_LINK } from '../memory/data-plane-memory.ts';
 import { formatAddress } from '../tables/address-text.ts';
-import { swapPort } from '../tables/hash.ts';
+import { GOLDEN, swapPort } from '../tables/hash.ts';
 import type { Decision, Inquiry } from './explain.ts';
 import { mtuConsequences, tunnelOf } from './mtu.ts';
 import { isLoopback, type Way } from './next-hop.ts';
@@ -167,10 +167,17 @@ function nextLocalEnd(
   const ends = addresses.length * (ports[0] + ports[1]);
   if (ends === 0) return undefined;
   const cursor = memory.destinationState(destination) + DESTINATION_STATE_POOL_CURSOR;
-  const next = Atomics.load(memory.u32, cursor >>> 2) % ends;
+  const ticket = Atomics.load(memory.u32, cursor >>> 2);
+  const next = ((ticket + firstEnd(destination, ends)) >>> 0) % ends;
   const portNumber = Math.floor(next / addresses.length);
   const port = portNumber < ports[0] ? first[0] + portNumber : first[1] + portNumber - ports[0];
   return formatEndpoint(addresses[next % addresses.length], port);
+}
+
+/** firstEnd() of assembly/forward/full-nat.ts. */
+function firstEnd(destination: number, ends: number): number {
+  const fraction = BigInt(Math.imul(destination - 1, GOLDEN) >>> 0);
+  return Number((fraction * BigInt(ends)) >> 32n);
 }
 
 function noteMethod(inquiry: Inquiry, forwarding: Forwarding): void {

@@ -11,7 +11,7 @@
 //
 // Words are little-endian loads of the bytes in network order, and portBe likewise.
 
-const GOLDEN = 0x9e3779b1;
+export const GOLDEN = 0x9e3779b1;
 
 /** Address families as the version field of the IP header has them. */
 export type Family = 4 | 6;

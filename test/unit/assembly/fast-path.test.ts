@@ -237,8 +237,8 @@ function connectionsOf(bed: DirectorBed): string[] {
       const cold = memory.cold(index);
       const isWide = memory.u8[hot + layout.CONNECTION_FAMILY] === 6;
       return [
-        hex(hot, layout.CONNECTION_NEXT),
-        hex(hot + layout.CONNECTION_LAST_SEEN, 64 - layout.CONNECTION_LAST_SEEN),
+        // All but the chains' next nodes.
+        hex(hot + layout.CONNECTION_LOCAL, layout.CONNECTION_HOT_SIZE - layout.CONNECTION_LOCAL),
         memory.u32[(cold + layout.COLD_CONTROLLED) >>> 2],
         memory.u32[(cold + layout.COLD_TIMER_SLOT) >>> 2],
         memory.u32[(cold + layout.COLD_CONTROLLER) >>> 2] === 0,
