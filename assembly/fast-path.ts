@@ -8,7 +8,8 @@
 //   verify   whether packets are plain, while entries are fetched  fast-path/classify.ts
 //   compare  in rounds, an entry of every packet's chain in each   fast-path/compare.ts
 //   ready    up to the first packet that is not of this kind       fast-path/ready.ts
-//   send     rewritten, put into the TX ring in order, counted     fast-path/send.ts
+//   run      rewritten, run by run of one kind                     fast-path/run.ts
+//   send     put into the TX ring in order, counted                fast-path/send.ts
 //
 // Nothing is decided here. A packet about which there is anything to decide goes the pipeline's way
 // in its turn, and what is done here is what would be done there: frames, tables and counters come

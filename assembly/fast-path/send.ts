@@ -1,22 +1,13 @@
-// Rewrites the packets that are ready, puts them into the TX rings and counts them.
+// Puts rewritten packets into the TX rings and counts them.
 
 import {
-  FORWARD_FULL_NAT,
-  FORWARD_NAT,
-  FORWARD_TUNNEL,
-  PROTOCOL_TCP,
-} from '../shared/codes.ts';
-import {
   CONNECTION_DESTINATION_ID,
-  CONNECTION_IN_PACKETS,
-  CONNECTION_LAST_SEEN,
   COUNTERS_TOTAL,
   DESCRIPTOR_ADDRESS,
   DESCRIPTOR_LENGTH,
   DESCRIPTOR_SIZE,
   DESTINATION_SERVICE,
   PORT_MAC,
-  PORT_MTU,
   RING_DESCRIPTORS,
   RING_MASK,
   RING_ROOM,
@@ -27,101 +18,16 @@ import {
 import {
   counters,
   destination,
-  destinationState,
   destinationStats,
   frames,
-  now,
   port,
   serviceStats,
-  tablesGeneration,
 } from '../instance.ts';
-import { fragmentMask4, isUnusualTunnel, knownSource } from '../forward/tunnel.ts';
 import { reserve, reservedSlot, transmitRing } from '../ring.ts';
 import { ETHERNET_SIZE } from '../wire/ethernet.ts';
 import { ETHERNET_SOURCE } from './frame.ts';
-import {
-  FRAME,
-  HOW,
-  HOW_IPV6,
-  HOW_METHOD,
-  HOW_OUTWARDS,
-  KIND,
-  LENGTH,
-  NEW_ADDRESS,
-  NOTE_SIZE,
-  OUTER,
-  OUTWARDS,
-  WAY,
-  WHERE,
-  note,
-} from './note.ts';
-import { ageIpv4, ageIpv6, translate4, translate6 } from './rewrite.ts';
-import { wrapIpv4, wrapIpv6 } from './wrap.ts';
-
-const METHODS_TRANSLATING: u32 = (1 << FORWARD_NAT) | (1 << FORWARD_FULL_NAT);
-
-/** Rewrites a packet by its connection's method, no tunnel, and its direction. */
-// @ts-ignore: decorator
-@inline
-function rewrite(at: usize, frame: usize, entry: usize, how: u32, isTcp: bool): void {
-  const method = how & HOW_METHOD;
-  if (!((METHODS_TRANSLATING >> method) & 1)) {
-    if (how & HOW_IPV6) ageIpv6(frame);
-    else ageIpv4(frame);
-    return;
-  }
-  const isFull = method == FORWARD_FULL_NAT;
-  if (how & HOW_IPV6) {
-    const newAddress: usize = load<u32>(at, NEW_ADDRESS);
-    if (how & HOW_OUTWARDS) translate6(frame, entry, newAddress, true, isFull, isTcp);
-    else translate6(frame, entry, newAddress, false, isFull, isTcp);
-  } else if (how & HOW_OUTWARDS) {
-    translate4(frame, entry, true, isFull, isTcp);
-  } else {
-    translate4(frame, entry, false, isFull, isTcp);
-  }
-}
-
-// @ts-ignore: decorator
-@inline
-function countRequest(entry: usize): void {
-  store<u32>(entry, load<u32>(entry, CONNECTION_IN_PACKETS) + 1, CONNECTION_IN_PACKETS);
-}
-
-/**
- * Rewrites ready packets, as far as they leave on the same port and fit, also with a tunnel's header.
- * @returns the first note that is not such a packet's
- */
-function rewriteRun(first: usize, end: usize, portIndex: u32): usize {
-  const mtu = load<u32>(port(portIndex), PORT_MTU);
-  const fragmentMask = fragmentMask4();
-  const generation = tablesGeneration();
-  const tick = now;
-  let at = first;
-  for (; at != end; at += NOTE_SIZE) {
-    if ((<u32>load<u8>(at, WAY + 6) ^ portIndex) | u32(load<u16>(at, LENGTH) > mtu)) break;
-    const how = <u32>load<u8>(at, HOW);
-    const frame: usize = load<u32>(at, FRAME);
-    const entry: usize = load<u32>(at, WHERE);
-    const isTcp = load<u8>(at, KIND + 1) == <u8>PROTOCOL_TCP;
-    if (how == FORWARD_NAT) {
-      translate4(frame, entry, false, false, isTcp);
-      countRequest(entry);
-    } else if ((how & ~HOW_IPV6) == FORWARD_TUNNEL) {
-      const state = destinationState(load<u32>(entry, CONNECTION_DESTINATION_ID));
-      if (isUnusualTunnel(state, load<u16>(at, LENGTH), generation)) break;
-      const source = knownSource(state);
-      if (how & HOW_IPV6) wrapIpv6(at, frame, source);
-      else wrapIpv4(at, frame, entry, source, fragmentMask);
-      countRequest(entry);
-    } else {
-      rewrite(at, frame, entry, how, isTcp);
-      if (!(how & HOW_OUTWARDS)) countRequest(entry);
-    }
-    store<u32>(entry, tick, CONNECTION_LAST_SEEN);
-  }
-  return at;
-}
+import { FRAME, LENGTH, NOTE_SIZE, OUTER, OUTWARDS, WAY, WHERE, note } from './note.ts';
+import { rewriteRuns } from './run.ts';
 
 /** Puts rewritten packets into a port's TX ring, addressed to their next hops. */
 function putRun(first: usize, end: usize, ring: usize, portIndex: u32): void {
@@ -155,7 +61,7 @@ function sendRun(from: u32, end: u32): u32 {
   const ring = transmitRing(portIndex);
   if (!ring) return from;
   const room = min(load<u32>(ring, RING_ROOM), end - from);
-  const last = rewriteRun(first, first + room * NOTE_SIZE, portIndex);
+  const last = rewriteRuns(first, first + room * NOTE_SIZE, portIndex);
   putRun(first, last, ring, portIndex);
   const packets = <u32>(last - first) / NOTE_SIZE;
   reserve(ring, packets);

@@ -8,6 +8,7 @@ import {
   outerStart6,
   writeOuter4,
   writeOuter6,
+  writePlainOuter4,
 } from '../forward/tunnel.ts';
 import { ETHERNET_TYPE_IPV4_BE, ETHERNET_TYPE_IPV6_BE } from '../wire/ethernet.ts';
 import { IPV4_SIZE } from '../wire/ipv4.ts';
@@ -45,6 +46,21 @@ export function wrapIpv4(
     load<u32>(source),
     load<u32>(entry, CONNECTION_DESTINATION),
   );
+}
+
+/**
+ * Around IPv4, by what is known of the destination.
+ * @param state of the destination
+ * @param start by plainStart4()
+ */
+// @ts-ignore: decorator
+@inline
+export function wrapPlainIpv4(at: usize, frame: usize, state: usize, start: u64): void {
+  const outside = frame - IPV4_SIZE;
+  const hops = ageIpv4(frame);
+  store<u8>(at, <u8>IPV4_SIZE, OUTER);
+  store<u16>(outside, <u16>ETHERNET_TYPE_IPV4_BE, ETHERNET_TYPE);
+  writePlainOuter4(outside + IPV4, state, start, hops);
 }
 
 /** Around IPv6. */

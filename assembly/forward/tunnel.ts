@@ -19,6 +19,8 @@ import {
 import { DROP_PACKET_TOO_BIG } from '../shared/counters.ts';
 import {
   CONNECTION_DESTINATION_ID,
+  DESTINATION_STATE_OUTER_ENDS,
+  DESTINATION_STATE_OUTER_SUM,
   DESTINATION_STATE_PATH_MTU,
   DESTINATION_STATE_PATH_MTU_EXPIRES,
   DESTINATION_STATE_SOURCE,
@@ -39,7 +41,7 @@ import { nextIdentification } from '../icmp-error.ts';
 import { bank, destination, destinationState, hot, now, port, tablesGeneration } from '../instance.ts';
 import { hopMtu, hopPort, sourceFor } from '../route.ts';
 import { drop } from '../transmit.ts';
-import { checksumFold64, pseudoHeaderSumIpv4, pseudoHeaderSumIpv6 } from '../wire/checksum.ts';
+import { checksumFold, checksumFold64, pseudoHeaderSumIpv4, pseudoHeaderSumIpv6 } from '../wire/checksum.ts';
 import { ETHERNET_TYPE_IPV4_BE, ETHERNET_TYPE_IPV6_BE } from '../wire/ethernet.ts';
 import { GRE_SIZE, GRE_SIZE_WITH_CHECKSUM, buildGre, buildGreFillingChecksum } from '../wire/gre.ts';
 import { GUE_SIZE, buildGue } from '../wire/gue.ts';
@@ -144,8 +146,18 @@ function outerSource(destinationId: u32, family: u32, target: usize, portIndex: 
   if (<u32>known && <u32>(known >> 32) == generation) return <u32>known;
   const found = sourceFor(family, target, portIndex);
   store<u32>(state, plainRoom(destinationId, family, portIndex), DESTINATION_STATE_TUNNEL_ROOM);
-  store<u64>(state, (<u64>generation << 32) | <u64>(<u32>found), DESTINATION_STATE_SOURCE);
+  if (family == FAMILY_IPV4) noteOuter4(state, load<u32>(found), load<u32>(target));
+  const source = (<u64>generation << 32) | <u64>(<u32>found);
+  atomic.store<u64>(state + DESTINATION_STATE_SOURCE, source);
   return found;
+}
+
+/** Notes what writePlainOuter4() writes to a destination. */
+function noteOuter4(state: usize, sourceBe: u32, targetBe: u32): void {
+  const fixed = IPV4_DONT_FRAGMENT_BE + (PROTOCOL_IPIP << 8);
+  const sum = <u64>sourceBe + <u64>targetBe + <u64>fixed;
+  store<u32>(state, checksumFold64(sum), DESTINATION_STATE_OUTER_SUM);
+  store<u64>(state, <u64>sourceBe | (<u64>targetBe << 32), DESTINATION_STATE_OUTER_ENDS);
 }
 
 /** The longest packet that fits into a tunnel of plain IP in IP out of a port; 0: not plain. */
@@ -203,6 +215,45 @@ export function writeOuter4(
   store<u32>(at, rest | (~checksumFold64(sum) << 16), 8);
   setIpv4SourceBe(at, sourceBe);
   setIpv4DestinationBe(at, targetBe);
+}
+
+/** "Don't fragment" and no identification: the upper half of a plain outer header's first 8 bytes. */
+const PLAIN_FRAGMENT: u32 = IPV4_DONT_FRAGMENT_BE << 16;
+/** What such a header has of the first 8 bytes of the one inside: all but the identification. */
+const PLAIN_KEPT: u64 = (<u64>PLAIN_FRAGMENT << 32) | 0xffffffff;
+
+/**
+ * The first 8 bytes, as loaded, of a plain outer IPv4 header around an IPv4 header without options: it
+ * is not to be fragmented, and its length's lower byte does not overflow.
+ * @param first 8 bytes of the header inside, as loaded
+ */
+// @ts-ignore: decorator
+@inline
+export function plainStart4(first: u64): u64 {
+  return (first & PLAIN_KEPT) + (<u64>IPV4_SIZE << 24);
+}
+
+/** Whether an outer header that begins so is not plain, or congestion was noted inside (ECN). */
+// @ts-ignore: decorator
+@inline
+export function isUnusualStart4(start: u64): u32 {
+  return (<u32>(start >> 32) ^ PLAIN_FRAGMENT) | u32((<u32>start & 0x300) == 0x300);
+}
+
+/**
+ * Writes a plain outer IPv4 header, by what is known of the destination.
+ * @param start by plainStart4()
+ */
+// @ts-ignore: decorator
+@inline
+export function writePlainOuter4(at: usize, state: usize, start: u64, hops: u32): void {
+  const lengths = <u32>start;
+  const sum = checksumFold(
+    (lengths & 0xffff) + (lengths >> 16) + hops + load<u32>(state, DESTINATION_STATE_OUTER_SUM),
+  );
+  store<u64>(at, start);
+  store<u32>(at, hops | (PROTOCOL_IPIP << 8) | (~sum << 16), 8);
+  store<u64>(at, load<u64>(state, DESTINATION_STATE_OUTER_ENDS), 12);
 }
 
 /**

@@ -310,7 +310,10 @@ export const SERVICE_STATE_LOCALITY_DUE: u32 = 40;
 export const SERVICE_STATE_LOCALITY_TURN: u32 = 44;
 export const SERVICE_STATE_SIZE: u32 = 64;
 
-/** Destination state (64 bytes). All counts are changed by atomic adds. */
+/**
+ * Destination state (128 bytes): a cache line that new connections change, by atomic adds, and one of
+ * what is found out about tunnels, which packets read.
+ */
 export const DESTINATION_STATE_FLAGS: u32 = 0;
 export const DESTINATION_STATE_INACTIVE: u32 = 4;
 /** Beside the references, so that a new connection that is active counts in both by one addition. */
@@ -320,28 +323,31 @@ export const DESTINATION_STATE_REFERENCES: u32 = 12;
 export const DESTINATION_STATE_PERSISTENT: u32 = 16;
 /** full-nat: the ticket of the end that is tried next; modulo the pool's ends it is a place there. */
 export const DESTINATION_STATE_POOL_CURSOR: u32 = 20;
-/**
- * Tunnels: the longest packet that fits into one of plain IP in IP, else 0; as old as the source.
- * Above it, so that both are read at once, a path MTU learned from an error about a tunnel packet.
- */
-export const DESTINATION_STATE_TUNNEL_ROOM: u32 = 24;
-export const DESTINATION_STATE_PATH_MTU: u32 = 28;
 /** The way to the destination: next-hop index, and in the upper half the low 16 bits of the route
  * generation it was found in. 0: not looked for yet. One 32-bit store. */
 export const DESTINATION_STATE_NEXT_HOP: u32 = 32;
-/**
- * Tunnels: where in the bank the outer source address stands, and in the upper half the generation of
- * the tables for which that holds. One 64-bit store.
- */
-export const DESTINATION_STATE_SOURCE: u32 = 40; // u64
 /**
  * full-nat: how many ends in a row were found taken, and in the upper half for what: a hash of the
  * pool's state, protocol and port. One 64-bit store.
  */
 export const DESTINATION_STATE_POOL_MISSES: u32 = 48; // u64
-/** The tick at which the path MTU expires. */
-export const DESTINATION_STATE_PATH_MTU_EXPIRES: u32 = 56;
-export const DESTINATION_STATE_SIZE: u32 = 64;
+/**
+ * Tunnels: where in the bank the outer source address stands, and in the upper half the generation of
+ * the tables for which that, and what follows, holds. One 64-bit store, after the others.
+ */
+export const DESTINATION_STATE_SOURCE: u32 = 64; // u64
+/**
+ * The longest packet that fits into a tunnel of plain IP in IP, else 0. Above it, so that both are
+ * read at once, a path MTU learned from an error about a tunnel packet, and the tick at which that
+ * expires.
+ */
+export const DESTINATION_STATE_TUNNEL_ROOM: u32 = 72;
+export const DESTINATION_STATE_PATH_MTU: u32 = 76;
+export const DESTINATION_STATE_PATH_MTU_EXPIRES: u32 = 80;
+/** Of IP in IPv4: source and destination of the outer header, and the sum of all that never changes. */
+export const DESTINATION_STATE_OUTER_SUM: u32 = 84;
+export const DESTINATION_STATE_OUTER_ENDS: u32 = 88; // u64
+export const DESTINATION_STATE_SIZE: u32 = 128;
 
 /**
  * Next hop (32 bytes), open addressing by hashAddress(address) ^ port; index 0 is "none".

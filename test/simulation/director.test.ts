@@ -6,6 +6,7 @@
 
 import { describe, expect, test } from 'vitest';
 import { formatEndpoint } from '../../host/config/address.ts';
+import { GOLDEN } from '../../host/tables/hash.ts';
 import { checkMemory } from '../support/check-bed.ts';
 import {
   BUILDS,
@@ -16,6 +17,7 @@ import {
   NEIGHBOUR_MACS,
   type Outcome,
   SERVER_PORT_MAC,
+  serviceKey,
 } from '../support/director-bed.ts';
 import { TCP_MACHINE } from '../support/ipvs-states.ts';
 import * as build from '../support/packet-builder.ts';
@@ -88,8 +90,11 @@ class Pair {
         this.#lastChange = kind;
       },
     });
-    const pool = { address: LOCAL[family], ports: LOCAL_PORTS };
-    this.reference = new ReferenceDirector(this.bed.tick, pool);
+    this.reference = new ReferenceDirector(this.bed.tick, {
+      address: LOCAL[family],
+      ports: LOCAL_PORTS,
+      firstOf: (server) => this.#firstEnd(server),
+    });
     for (const [nth, { transport, method }] of this.#kinds().entries()) {
       const service: ReferenceService = {
         transport,
@@ -120,6 +125,18 @@ class Pair {
         method,
       })),
     }));
+  }
+
+  /** Destinations are spread over the pool by the golden ratio, in the order of their numbers. */
+  #firstEnd(server: ReferenceServer): number {
+    const service = this.reference.services.find(({ servers }) => servers.includes(server))!;
+    const { transport, address, port } = service;
+    const at = serviceKey(`${transport} ${formatEndpoint(address, port)}`);
+    const { id } = this.bed.control.destinations(at).find(({ key }) => {
+      return key.address === server.address && key.port === server.port;
+    })!;
+    const fraction = (Math.imul(id - 1, GOLDEN) >>> 0) / 2 ** 32;
+    return Math.floor(fraction * LOCAL_PORTS.length);
   }
 
   advance(ticks: number): void {

@@ -68,16 +68,24 @@ export type Decision =
 
 const TICKS_PER_SECOND = 100;
 
+/** Local ends of full-nat: ports of one address. */
+export interface ReferencePool {
+  readonly address: string;
+  readonly ports: readonly number[];
+  /** Which of them a server begins with. */
+  firstOf(server: ReferenceServer): number;
+}
+
 export class ReferenceDirector {
   readonly services: ReferenceService[] = [];
   /** Newest first. */
   connections: ReferenceConnection[] = [];
-  readonly #pool: { readonly address: string; readonly ports: readonly number[] };
+  readonly #pool: ReferencePool;
   /** How many ends each server was offered so far. */
   readonly #cursors = new Map<ReferenceServer, number>();
   now: number;
 
-  constructor(now: number, pool: { address: string; ports: readonly number[] }) {
+  constructor(now: number, pool: ReferencePool) {
     this.now = now;
     this.#pool = pool;
   }
@@ -187,10 +195,11 @@ export class ReferenceDirector {
 
   #peerFor(server: ReferenceServer, flow: Flow): { peer: string; peerPort: number } | undefined {
     if (server.method !== 'full-nat') return { peer: flow.source, peerPort: flow.sourcePort };
-    const { address, ports } = this.#pool;
+    const { address, ports, firstOf } = this.#pool;
+    const first = firstOf(server);
     let cursor = this.#cursors.get(server) ?? 0;
     for (let tries = 0; tries < ports.length; tries++) {
-      const port = ports[cursor++ % ports.length];
+      const port = ports[(first + cursor++) % ports.length];
       const isTaken = this.connections.some((other) => {
         return (
           other.server.method === 'full-nat' &&
