@@ -22,7 +22,7 @@ export interface SteeringRun {
 
 /** What is measured: ns a frame by round. */
 export type SteeringTimes = Readonly<
-  Record<'to a service' | 'from a server' | 'of nobody', number[]>
+  Record<'to a service' | 'from a server' | 'of nobody' | 'not IP', number[]>
 >;
 
 const ENTRIES = 64;
@@ -107,10 +107,17 @@ function measure({ services, rounds, repeat }: SteeringRun): SteeringTimes {
     'to a service': segment(client, [serviceAddress(middle), 80]),
     'from a server': segment([serverAddress(middle, 0), 8080], client),
     'of nobody': segment(client, ['203.0.113.10', 443]),
+    // Little more than the test run itself.
+    'not IP': new Uint8Array(FRAME_BYTES),
   };
-  const outcomes = ['steered-virtual-service', 'steered-nat-reply', 'passed-no-service'];
-  const times: SteeringTimes = { 'to a service': [], 'from a server': [], 'of nobody': [] };
+  const outcomes = [
+    'steered-virtual-service',
+    'steered-nat-reply',
+    'passed-no-service',
+    'passed-not-ip',
+  ];
   const names = Object.keys(frames) as (keyof SteeringTimes)[];
+  const times = Object.fromEntries(names.map((name) => [name, []])) as unknown as SteeringTimes;
   for (let round = -1; round < rounds; round++) {
     for (const [index, name] of names.entries()) {
       const { outcome, durationNs } = steering.testRun(frames[name], { repeat });
