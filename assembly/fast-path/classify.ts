@@ -47,7 +47,9 @@ import {
   NOTE_SIZE,
   PORTS,
   SEEMS,
+  WHOLE_ENDS_SIZE,
   note,
+  wholeEnds,
 } from './note.ts';
 
 /**
@@ -76,8 +78,9 @@ export function readEnds(ring: usize, packets: u32, way: usize): bool {
   let slot = load<u32>(load<u32>(ring, RING_CONSUMER));
   let hasIpv6 = false;
   let at: usize = note(0);
+  let ends: usize = wholeEnds(0);
   const end = at + packets * NOTE_SIZE;
-  for (; at != end; at += NOTE_SIZE) {
+  for (; at != end; at += NOTE_SIZE, ends += WHOLE_ENDS_SIZE) {
     const descriptor = entries + (<usize>(slot++ & mask) << 4);
     const frame = base + <usize>load<u64>(descriptor, DESCRIPTOR_ADDRESS);
     const length = load<u32>(descriptor, DESCRIPTOR_LENGTH);
@@ -98,6 +101,8 @@ export function readEnds(ring: usize, packets: u32, way: usize): bool {
       store<u32>(at, load<u32>(frame, IPV6_TRANSPORT), PORTS);
       store<u32>(at, folded6(frame + IPV6_SOURCE), ENDS);
       store<u32>(at, folded6(frame + IPV6_DESTINATION), ENDS + 4);
+      v128.store(ends, v128.load(frame + IPV6_SOURCE));
+      v128.store(ends, v128.load(frame + IPV6_DESTINATION), 16);
       hasIpv6 = true;
     }
   }

@@ -20,7 +20,7 @@ import {
 } from '../instance.ts';
 import { CHAIN_LOCKED } from '../lock.ts';
 import { isRequest, localFlags, mayBeOwn } from '../route.ts';
-import { IPV4_DESTINATION, IPV6_DESTINATION } from './frame.ts';
+import { IPV4_DESTINATION } from './frame.ts';
 import {
   CHAIN,
   ENDS,
@@ -33,7 +33,9 @@ import {
   SEEMS,
   STEP,
   WHERE,
+  WHOLE_ENDS_SIZE,
   note,
+  wholeEnds,
 } from './note.ts';
 
 /** Notes each packet's direction and chain. */
@@ -100,9 +102,10 @@ function locateIpv6(at: usize, end: usize): usize {
   // Where a packet of the burst has the address that is known.
   let known: usize = 0;
   let outwards: u32 = 1;
-  for (; at != end; at += NOTE_SIZE) {
+  let ends = wholeEnds(<u32>(at - note(0)) / NOTE_SIZE);
+  for (; at != end; at += NOTE_SIZE, ends += WHOLE_ENDS_SIZE) {
     if (<u32>load<u8>(at, SEEMS) != FAMILY_IPV6) return at;
-    const target = <usize>load<u32>(at, FRAME) + IPV6_DESTINATION;
+    const target = ends + 16;
     let isOut = outwards;
     if (!known || differ16(known, target)) {
       isOut = 1;

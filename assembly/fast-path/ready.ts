@@ -20,6 +20,7 @@ import {
   CONNECTION_STATE,
   CONNECTION_TIMEOUT,
   DESTINATION_ADDRESS,
+  DESTINATION_SIZE,
   DESTINATION_STATE_FLAGS,
   DESTINATION_VIRTUAL_ADDRESS,
   NEXT_HOP_REACHABLE,
@@ -52,7 +53,6 @@ import {
   worker,
 } from '../instance.ts';
 import { CHAIN_LOCKED } from '../lock.ts';
-import { IPV6_DESTINATION, IPV6_SOURCE } from './frame.ts';
 import {
   CHAIN,
   EXPECTATIONS,
@@ -71,7 +71,9 @@ import {
   OUTWARDS,
   WAY,
   WHERE,
+  WHOLE_ENDS_SIZE,
   note,
+  wholeEnds,
 } from './note.ts';
 
 /** Connections that something is special about. */
@@ -144,64 +146,67 @@ function isSame32(both: usize, first: usize, second: usize): bool {
   return !v128.any_true(differences);
 }
 
-/** Whether an address's folded word and these, which stand in a hot half, leave nothing open. */
+/** Not 0 unless an address's folded word and what else of it stands in a hot half leave nothing open. */
 // @ts-ignore: decorator
 @inline
-function isClient(address: usize, entry: usize): bool {
-  const middle = load<u64>(address, 4) ^ load<u64>(entry, CONNECTION_CLIENT_MIDDLE);
-  return !(middle | <u64>(load<u32>(address, 12) ^ load<u32>(entry, CONNECTION_CLIENT_END)));
+function differsFromClient(address: usize, entry: usize): u64 {
+  return (
+    (load<u64>(address, 4) ^ load<u64>(entry, CONNECTION_CLIENT_MIDDLE)) |
+    <u64>(load<u32>(address, 12) ^ load<u32>(entry, CONNECTION_CLIENT_END))
+  );
 }
 
-/** Whether 16 bytes are the same as elsewhere. */
+/** Not 0 unless 16 bytes are the same as elsewhere. */
 // @ts-ignore: decorator
 @inline
-function isSame16(one: usize, other: usize): bool {
-  return !v128.any_true(v128.xor(v128.load(one), v128.load(other)));
+function differs16(one: usize, other: usize): u64 {
+  return (load<u64>(one) ^ load<u64>(other)) | (load<u64>(one, 8) ^ load<u64>(other, 8));
 }
 
 /**
  * Whether a packet's IPv6 addresses are the connection's: folded ones of other addresses may be
  * equal. Notes where the address is that it gets.
+ * @param ends its source and destination
+ * @param config of the destination
  */
 // @ts-ignore: decorator
 @inline
-function isSameWhole(at: usize, entry: usize, frame: usize, outwards: u32): bool {
+function isSameWhole(at: usize, entry: usize, ends: usize, config: usize, how: u32): bool {
   // On the way in, source and destination are the client's and the virtual address; on the way out,
-  // the destination's and the client's.
-  const back = <usize>(outwards << 4);
-  const config = destination(load<u32>(entry, CONNECTION_DESTINATION_ID));
+  // the destination's and the client's: 16 bytes further, in the record 16 bytes back.
+  const back = <usize>(how & HOW_OUTWARDS) << 1;
   store<u32>(at, <u32>(config + DESTINATION_ADDRESS + back), NEW_ADDRESS);
-  return (
-    isClient(frame + IPV6_SOURCE + back, entry) &&
-    isSame16(frame + IPV6_DESTINATION - back, config + DESTINATION_VIRTUAL_ADDRESS - back)
+  return !(
+    differsFromClient(ends + back, entry) |
+    differs16(ends + 16 - back, config + DESTINATION_VIRTUAL_ADDRESS - back)
   );
 }
 
 /** The same by the connection's wide record. */
 // @ts-ignore: decorator
 @inline
-function isSameWide(at: usize, entry: usize, frame: usize, how: u32): bool {
+function isSameWide(at: usize, entry: usize, ends: usize, how: u32): bool {
   needsWide = true;
   const wide = wideBase + (entry - hotBase);
-  const source = frame + IPV6_SOURCE;
   if (!(how & HOW_OUTWARDS)) {
     store<u32>(at, <u32>(wide + WIDE_DESTINATION), NEW_ADDRESS);
-    return isSame32(source, wide + WIDE_CLIENT, wide + WIDE_VIRTUAL);
+    return isSame32(ends, wide + WIDE_CLIENT, wide + WIDE_VIRTUAL);
   }
   store<u32>(at, <u32>(wide + WIDE_VIRTUAL), NEW_ADDRESS);
   const end: usize = (how & HOW_METHOD) == FORWARD_FULL_NAT ? WIDE_LOCAL : WIDE_CLIENT;
-  return isSame32(source, wide + WIDE_DESTINATION, wide + end);
+  return isSame32(ends, wide + WIDE_DESTINATION, wide + end);
 }
 
-/** Whether an IPv6 packet is its connection's. */
+/** Whether an IPv6 packet is its connection's. @param records of destinations */
 // @ts-ignore: decorator
 @inline
-function isOfConnection6(at: usize, how: u32): bool {
+function isOfConnection6(at: usize, ends: usize, how: u32, records: usize): bool {
   const entry: usize = load<u32>(at, WHERE);
-  const frame: usize = load<u32>(at, FRAME);
-  return load<u32>(entry, CONNECTION_STATE) & STATE_CLIENT_WHOLE
-    ? isSameWhole(at, entry, frame, load<u8>(at, OUTWARDS))
-    : isSameWide(at, entry, frame, how);
+  if (!(load<u32>(entry, CONNECTION_STATE) & STATE_CLIENT_WHOLE)) {
+    return isSameWide(at, entry, ends, how);
+  }
+  const id = <usize>load<u32>(entry, CONNECTION_DESTINATION_ID);
+  return isSameWhole(at, entry, ends, records + id * DESTINATION_SIZE, how);
 }
 
 /**
@@ -223,11 +228,13 @@ function isFoundByLocal(at: usize): bool {
 
 /** Asks what remains to be asked about ready packets. @returns the first that is not ready */
 export function findUnusual(from: u32, end: u32): u32 {
+  const records = destination(0);
   let at = note(from);
+  let ends = wholeEnds(from);
   let n = from;
-  for (; n != end; n++, at += NOTE_SIZE) {
+  for (; n != end; n++, at += NOTE_SIZE, ends += WHOLE_ENDS_SIZE) {
     const how = <u32>load<u8>(at, HOW);
-    if (how & HOW_IPV6 && !isOfConnection6(at, how)) break;
+    if (how & HOW_IPV6 && !isOfConnection6(at, ends, how, records)) break;
     const inFamily = how & ~HOW_IPV6;
     if ((USUAL >> inFamily) & 1) continue;
     // Full-nat's server knows the local end only: it does not answer to the client's. With the other
