@@ -266,17 +266,26 @@ inline_always bool is_same(const struct address *one, const struct address *othe
 inline_always const struct address_value *find_address(const struct frame *frame,
 						       const struct address *address)
 {
+	struct address_key key = {.address = *address, .bank_and_family = frame->bank_and_family};
+	return bpf_map_lookup_elem(&addresses, &key);
+}
+
+/*
+ * The same in less time, for the many packets. Not for all: every pointer that this returns is one
+ * more case of all that follows, and the verifier takes its time for each.
+ */
+inline_always const struct address_value *find_address_fast(const struct frame *frame,
+							    const struct address *address)
+{
 	__u32 index = address_slot_of(frame, address);
 	const struct address_slot *slot = bpf_map_lookup_elem(&address_slots, &index);
 	if (slot == NULL || slot->use == ADDRESS_SLOT_EMPTY)
 		return NULL;
-	if (slot->use == ADDRESS_SLOT_SINGLE) {
-		bool is_it = slot->family == (frame->bank_and_family & KEY_IPV6) &&
-			     is_same(&slot->address, address);
-		return is_it ? &slot->value : NULL;
-	}
-	struct address_key key = {.address = *address, .bank_and_family = frame->bank_and_family};
-	return bpf_map_lookup_elem(&addresses, &key);
+	if (slot->use == ADDRESS_SLOT_SHARED)
+		return find_address(frame, address);
+	bool is_it = slot->family == (frame->bank_and_family & KEY_IPV6) &&
+		     is_same(&slot->address, address);
+	return is_it ? &slot->value : NULL;
 }
 
 /* Exact, then any port of the protocol, then any protocol. */
@@ -454,7 +463,7 @@ inline_always enum outcome decide_fragment(const struct frame *frame, const stru
 
 inline_always enum outcome decide_whole(const struct frame *frame, const struct packet *packet)
 {
-	const struct address_value *to = find_address(frame, &packet->destination);
+	const struct address_value *to = find_address_fast(frame, &packet->destination);
 	if (is_service(frame, to, &packet->destination, packet->protocol, packet->destination_port))
 		return STEERED_VIRTUAL_SERVICE;
 	if (is_full_nat(to, packet->protocol, packet->destination_port))
@@ -463,7 +472,7 @@ inline_always enum outcome decide_whole(const struct frame *frame, const struct 
 		return STEERED_FIREWALL_MARK;
 	if (is_ours(to))
 		return PASSED_LOCAL_ADDRESS;
-	const struct address_value *from = find_address(frame, &packet->source);
+	const struct address_value *from = find_address_fast(frame, &packet->source);
 	if (is_real_server(frame, from, &packet->source, packet->protocol, packet->source_port))
 		return STEERED_NAT_REPLY;
 	return PASSED_NO_SERVICE;
