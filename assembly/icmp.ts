@@ -35,8 +35,6 @@ import {
   CONNECTION_VIRTUAL,
   CONNECTION_VIRTUAL_PORT,
   DESTINATION_SERVICE,
-  DESTINATION_STATE_PATH_MTU,
-  DESTINATION_STATE_PATH_MTU_EXPIRES,
   DESTINATION_TUNNEL_TYPE,
   PACKET_DESTINATION,
   PACKET_DESTINATION_PORT,
@@ -69,7 +67,7 @@ import { hashPacket, lookupIn, lookupOut } from './connection-table.ts';
 import { count, countIn, countOut } from './counters.ts';
 import { forwardIn, forwardRouted } from './forward.ts';
 import { hasPorts } from './forward/nat.ts';
-import { shimLength, wayMtu } from './forward/tunnel.ts';
+import { learnMtu, shimLength, wayMtu } from './forward/tunnel.ts';
 import {
   decrementTimeToLive,
   dropUnroutable,
@@ -472,6 +470,5 @@ function learnPathMtu(destinationId: u32, mtu: u32, hop: u32): void {
   const least = mtu < PATH_MTU_MIN ? PATH_MTU_MIN : mtu;
   if (hop <= HOP_MAX && least >= hopMtu(hop)) return;
   const state = destinationState(destinationId);
-  store<u32>(state, now + PATH_MTU_SECONDS * TICKS_PER_SECOND, DESTINATION_STATE_PATH_MTU_EXPIRES);
-  store<u32>(state, least, DESTINATION_STATE_PATH_MTU);
+  learnMtu(state, least, now + PATH_MTU_SECONDS * TICKS_PER_SECOND);
 }

@@ -35,12 +35,11 @@ import {
 // @ts-ignore: decorator
 @inline
 export function ageIpv4(frame: usize): u32 {
-  // Time to live, protocol and checksum.
+  // Time to live, protocol and checksum: one less below, one more above, and around the end.
   const word = load<u32>(frame, IPV4_TTL);
-  const more = (word >> 16) + 1;
-  const less = (word - 1) & 0xffff;
-  store<u32>(frame, less | ((more + u32(more >= 0xffff)) << 16), IPV4_TTL);
-  return less & 0xff;
+  const aged = word + 0xffff + (u32(word >= 0xfffe0000) << 16);
+  store<u32>(frame, aged, IPV4_TTL);
+  return aged & 0xff;
 }
 
 /** The same over IPv6. */

@@ -19,6 +19,7 @@ import {
   isUnusualTunnel,
   knownSource,
   plainStart4,
+  roomBase,
 } from '../forward/tunnel.ts';
 import { destinationState, now, port, tablesGeneration } from '../instance.ts';
 import { IPV4 } from './frame.ts';
@@ -80,7 +81,7 @@ function natRun(first: usize, end: usize, portIndex: u32, mtu: u32): usize {
  */
 function plainTunnelRun(first: usize, end: usize, portIndex: u32): usize {
   const tick = now;
-  const generation = tablesGeneration();
+  const base = roomBase(tablesGeneration());
   let at = first;
   for (; at != end; at += NOTE_SIZE) {
     const how = <u32>load<u8>(at, HOW);
@@ -89,7 +90,7 @@ function plainTunnelRun(first: usize, end: usize, portIndex: u32): usize {
     const frame: usize = load<u32>(at, FRAME);
     const state = destinationState(load<u32>(entry, CONNECTION_DESTINATION_ID));
     const start = plainStart4(load<u64>(frame, IPV4));
-    const isUnusual = isUnusualTunnel(state, load<u16>(at, LENGTH), generation);
+    const isUnusual = isUnusualTunnel(state, load<u16>(at, LENGTH), base);
     if (isOther | isUnusual | isUnusualStart4(start)) break;
     wrapPlainIpv4(at, frame, state, start);
     noteRequest(entry, tick);
@@ -100,7 +101,7 @@ function plainTunnelRun(first: usize, end: usize, portIndex: u32): usize {
 /** Tunnels of plain IP in IP, over either family. */
 function tunnelRun(first: usize, end: usize, portIndex: u32, mtu: u32): usize {
   const tick = now;
-  const generation = tablesGeneration();
+  const base = roomBase(tablesGeneration());
   const fragmentMask = fragmentMask4();
   let at = first;
   for (; at != end; at += NOTE_SIZE) {
@@ -109,7 +110,7 @@ function tunnelRun(first: usize, end: usize, portIndex: u32, mtu: u32): usize {
     const entry: usize = load<u32>(at, WHERE);
     const frame: usize = load<u32>(at, FRAME);
     const state = destinationState(load<u32>(entry, CONNECTION_DESTINATION_ID));
-    if (isUnusualTunnel(state, load<u16>(at, LENGTH), generation)) break;
+    if (isUnusualTunnel(state, load<u16>(at, LENGTH), base)) break;
     const source = knownSource(state);
     if (how & HOW_IPV6) wrapIpv6(at, frame, source);
     else wrapIpv4(at, frame, entry, source, fragmentMask);

@@ -35,6 +35,7 @@ import {
   PACKET_NETWORK,
   PORT_MTU,
   SYSCTL_PMTU_DISC,
+  TUNNEL_ROOM_BITS,
 } from '../shared/layout.ts';
 import { destinationAddress, destinationFamily, fitsMtu } from '../hops.ts';
 import { nextIdentification } from '../icmp-error.ts';
@@ -97,9 +98,21 @@ function greLength(config: usize): u32 {
 export function wayMtu(destinationId: u32, hop: u32): u32 {
   const mtu = hopMtu(hop);
   const state = destinationState(destinationId);
-  const learned = load<u32>(state, DESTINATION_STATE_PATH_MTU);
-  if (!learned || learned >= mtu) return mtu;
-  return <i32>(load<u32>(state, DESTINATION_STATE_PATH_MTU_EXPIRES) - now) > 0 ? learned : mtu;
+  const learned = learnedMtu(state);
+  return learned && learned < mtu ? learned : mtu;
+}
+
+/** The path MTU that an error has told us, while it lasts, or 0. */
+function learnedMtu(state: usize): u32 {
+  const left = <i32>(load<u32>(state, DESTINATION_STATE_PATH_MTU_EXPIRES) - now);
+  return left > 0 ? load<u32>(state, DESTINATION_STATE_PATH_MTU) : 0;
+}
+
+/** Notes a path MTU, which lasts until a tick. Packets of the destination are asked about it then. */
+export function learnMtu(state: usize, mtu: u32, until: u32): void {
+  store<u32>(state, until, DESTINATION_STATE_PATH_MTU_EXPIRES);
+  store<u32>(state, mtu, DESTINATION_STATE_PATH_MTU);
+  atomic.store<u64>(state + DESTINATION_STATE_TUNNEL_ROOM, 0);
 }
 
 /**
@@ -145,10 +158,11 @@ function outerSource(destinationId: u32, family: u32, target: usize, portIndex: 
   const generation = tablesGeneration();
   if (<u32>known && <u32>(known >> 32) == generation) return <u32>known;
   const found = sourceFor(family, target, portIndex);
-  store<u32>(state, plainRoom(destinationId, family, portIndex), DESTINATION_STATE_TUNNEL_ROOM);
   if (family == FAMILY_IPV4) noteOuter4(state, load<u32>(found), load<u32>(target));
   const source = (<u64>generation << 32) | <u64>(<u32>found);
   atomic.store<u64>(state + DESTINATION_STATE_SOURCE, source);
+  const room = roomBase(generation) + <u64>plainRoom(destinationId, family, portIndex);
+  atomic.store<u64>(state + DESTINATION_STATE_TUNNEL_ROOM, room);
   return found;
 }
 
@@ -166,7 +180,15 @@ function plainRoom(destinationId: u32, family: u32, portIndex: u32): u32 {
   const outer: u32 = family == FAMILY_IPV4 ? IPV4_SIZE : IPV6_SIZE;
   const least = outer + (family == FAMILY_IPV4 ? TUNNEL_MTU_MIN_IPV4 : TUNNEL_MTU_MIN_IPV6);
   const mtu = load<u32>(port(portIndex), PORT_MTU);
-  return type == TUNNEL_IPIP && mtu >= least ? mtu - outer : 0;
+  if (type != TUNNEL_IPIP || mtu < least || learnedMtu(destinationState(destinationId))) return 0;
+  return mtu - outer;
+}
+
+/** What a room of 0 is noted as. @param generation of the tables, by tablesGeneration() */
+// @ts-ignore: decorator
+@inline
+export function roomBase(generation: u32): u64 {
+  return <u64>generation << TUNNEL_ROOM_BITS;
 }
 
 /**
@@ -340,16 +362,14 @@ function buildOuter6(
  * Not 0 unless a destination's tunnel leaves nothing to decide about a packet of so many bytes: plain
  * IP in IP, from a source that is known, over a way whose MTU is the port's.
  * @param state of the destination
- * @param generation of the tables, by tablesGeneration()
+ * @param base by roomBase()
  */
 // @ts-ignore: decorator
 @inline
-export function isUnusualTunnel(state: usize, length: u32, generation: u32): u32 {
-  const isStale = load<u32>(state, DESTINATION_STATE_SOURCE + 4) ^ generation;
-  // The path MTU stands above the room: what is left of both is above it only if there is one, or
-  // if the packet is too long.
-  const rest = load<u64>(state, DESTINATION_STATE_TUNNEL_ROOM) - <u64>length;
-  return isStale | <u32>(rest >> 32);
+export function isUnusualTunnel(state: usize, length: u32, base: u64): u32 {
+  // What was noted for another generation is off by more than the longest packet.
+  const rest = load<u64>(state, DESTINATION_STATE_TUNNEL_ROOM) - base - <u64>length;
+  return u32(rest > 0xffff);
 }
 
 /** Where the outer source address stands, once the above says that it is known. */

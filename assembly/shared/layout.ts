@@ -337,16 +337,17 @@ export const DESTINATION_STATE_POOL_MISSES: u32 = 48; // u64
  */
 export const DESTINATION_STATE_SOURCE: u32 = 64; // u64
 /**
- * The longest packet that fits into a tunnel of plain IP in IP, else 0. Above it, so that both are
- * read at once, a path MTU learned from an error about a tunnel packet, and the tick at which that
- * expires.
+ * The longest packet that fits into a tunnel of plain IP in IP, 0 where there is anything to decide;
+ * TUNNEL_ROOM_BITS above it the generation of the tables for which that holds. One 64-bit store.
  */
-export const DESTINATION_STATE_TUNNEL_ROOM: u32 = 72;
-export const DESTINATION_STATE_PATH_MTU: u32 = 76;
-export const DESTINATION_STATE_PATH_MTU_EXPIRES: u32 = 80;
+export const DESTINATION_STATE_TUNNEL_ROOM: u32 = 72; // u64
+export const TUNNEL_ROOM_BITS: u32 = 17;
+/** A path MTU learned from an error about a tunnel packet, and the tick at which it expires. */
+export const DESTINATION_STATE_PATH_MTU: u32 = 80;
+export const DESTINATION_STATE_PATH_MTU_EXPIRES: u32 = 84;
 /** Of IP in IPv4: source and destination of the outer header, and the sum of all that never changes. */
-export const DESTINATION_STATE_OUTER_SUM: u32 = 84;
 export const DESTINATION_STATE_OUTER_ENDS: u32 = 88; // u64
+export const DESTINATION_STATE_OUTER_SUM: u32 = 96;
 export const DESTINATION_STATE_SIZE: u32 = 128;
 
 /**
