@@ -61,7 +61,7 @@ import {
   WORKER_WAITING_EPOCH,
   WORKER_WAITING_HEAD,
 } from './shared/layout.ts';
-import { foldAddress, hashEnd } from './hash.ts';
+import { differ16, foldAddress, hashEnd } from './hash.ts';
 import { chainMask, chains, cold, connectionsMax, hot, wide, worker } from './instance.ts';
 import { CHAIN_LOCKED, lock, lockChain, unlock, unlockChain } from './lock.ts';
 import { hashOfCallId } from './sip.ts';
@@ -118,9 +118,7 @@ export function hashPacket(packet: usize): void {
 // @ts-ignore: decorator
 @inline
 function sameWide(entry: usize, packetAddress: usize): bool {
-  return (
-    load<u64>(entry) == load<u64>(packetAddress) && load<u64>(entry, 8) == load<u64>(packetAddress, 8)
-  );
+  return !differ16(entry, packetAddress);
 }
 
 /** Finds the connection whose client and virtual end are a packet's source and destination. */

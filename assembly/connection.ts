@@ -8,7 +8,6 @@ import {
   FORWARD_FULL_NAT,
   FORWARD_NAT,
   PROTOCOL_ANY,
-  PROTOCOL_UDP,
   TEMPLATE_ASSURED,
   TIMEOUT_CONTROLLER_SECONDS,
   TIMEOUT_FIRST_SECONDS,
@@ -33,12 +32,9 @@ import {
   CONNECTION_DESTINATION_ID,
   CONNECTION_DESTINATION_PORT,
   CONNECTION_FAMILY,
-  CONNECTION_IN_PACKETS,
   CONNECTION_LAST_SEEN,
   CONNECTION_LOCAL,
   CONNECTION_LOCAL_PORT,
-  CONNECTION_NEXT,
-  CONNECTION_NEXT_LOCAL,
   CONNECTION_PROTOCOL,
   CONNECTION_STATE,
   CONNECTION_TIMEOUT,
@@ -224,11 +220,8 @@ export function bindInState(index: u32, id: u32, portBe: u32, flags: u32): void 
   store<u32>(entry, word, CONNECTION_STATE);
   store<u32>(entry, id, CONNECTION_DESTINATION_ID);
   store<u16>(entry, <u16>portBe, CONNECTION_DESTINATION_PORT);
-  store<u32>(entry, foldAddress(family, config + DESTINATION_ADDRESS), CONNECTION_DESTINATION);
-  if (family != FAMILY_IPV4) {
-    v128.store(wide(index) + WIDE_DESTINATION, v128.load(config + DESTINATION_ADDRESS));
-    keepClientWhole(index, config);
-  }
+  storeDestinationAddress(index, family, config + DESTINATION_ADDRESS);
+  if (family != FAMILY_IPV4) keepClientWhole(index, config);
   countBound(state, flags);
   checkUpperThreshold(config, state);
   computeDelta(index);
@@ -253,12 +246,17 @@ function keepClientWhole(index: u32, config: usize): void {
   store<u32>(entry, state | STATE_CLIENT_WHOLE, CONNECTION_STATE);
 }
 
+// @ts-ignore: decorator
+@inline
+function storeDestinationAddress(index: u32, family: u32, address: usize): void {
+  store<u32>(hot(index), foldAddress(family, address), CONNECTION_DESTINATION);
+  if (family != FAMILY_IPV4) v128.store(wide(index) + WIDE_DESTINATION, v128.load(address));
+}
+
 /** Gives an entry that is being made another destination address than its destination has. */
 export function setDestinationAddress(index: u32, address: usize): void {
   const entry = hot(index);
-  const family = <u32>load<u8>(entry, CONNECTION_FAMILY);
-  store<u32>(entry, foldAddress(family, address), CONNECTION_DESTINATION);
-  if (family != FAMILY_IPV4) v128.store(wide(index) + WIDE_DESTINATION, v128.load(address));
+  storeDestinationAddress(index, load<u8>(entry, CONNECTION_FAMILY), address);
   store<u32>(entry, load<u32>(entry, CONNECTION_STATE) & ~STATE_CLIENT_WHOLE, CONNECTION_STATE);
   computeDelta(index);
 }

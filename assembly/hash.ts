@@ -46,12 +46,19 @@ export function hashEnd(family: u32, at: usize, portBe: u32, protocol: u32): u32
   return mix(hash, portBe | (protocol << 16));
 }
 
+/** Not 0 unless the 16 bytes at `a` and at `b` are the same. */
+// @ts-ignore: decorator
+@inline
+export function differ16(a: usize, b: usize): u64 {
+  return (load<u64>(a) ^ load<u64>(b)) | (load<u64>(a, 8) ^ load<u64>(b, 8));
+}
+
 /** Whether the addresses at `a` and `b` (4 or 16 bytes) are equal. */
 // @ts-ignore: decorator
 @inline
 export function sameAddress(family: u32, a: usize, b: usize): bool {
   if (family == FAMILY_IPV4) return load<u32>(a) == load<u32>(b);
-  return load<u64>(a) == load<u64>(b) && load<u64>(a, 8) == load<u64>(b, 8);
+  return !differ16(a, b);
 }
 
 // @ts-ignore: decorator

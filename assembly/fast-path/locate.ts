@@ -8,7 +8,7 @@ import {
   CONNECTION_STATE,
   STATE_CLIENT_WHOLE,
 } from '../shared/layout.ts';
-import { hashAddress, hashEnd, mix } from '../hash.ts';
+import { differ16, hashAddress, hashEnd, mix } from '../hash.ts';
 import {
   chainMask,
   chains,
@@ -127,13 +127,6 @@ function locateIpv6(at: usize, end: usize): usize {
 @inline
 function portOf(at: usize, outwards: u32): u32 {
   return load<u16>(at + (outwards << 1), PORTS);
-}
-
-/** Whether 16 bytes are different. */
-// @ts-ignore: decorator
-@inline
-function differ16(a: usize, b: usize): u64 {
-  return (load<u64>(a) ^ load<u64>(b)) | (load<u64>(a, 8) ^ load<u64>(b, 8));
 }
 
 /** The entry of a node; that of 0 is no connection's. */

@@ -52,13 +52,13 @@ import {
   wideBase,
   worker,
 } from '../instance.ts';
+import { differ16 } from '../hash.ts';
 import { CHAIN_LOCKED } from '../lock.ts';
 import {
   CHAIN,
   EXPECTATIONS,
   FOUND,
   FOUND_BY_LOCAL,
-  FRAME,
   HEAD,
   HOW,
   HOW_IPV6,
@@ -156,13 +156,6 @@ function differsFromClient(address: usize, entry: usize): u64 {
   );
 }
 
-/** Not 0 unless 16 bytes are the same as elsewhere. */
-// @ts-ignore: decorator
-@inline
-function differs16(one: usize, other: usize): u64 {
-  return (load<u64>(one) ^ load<u64>(other)) | (load<u64>(one, 8) ^ load<u64>(other, 8));
-}
-
 /**
  * Whether a packet's IPv6 addresses are the connection's: folded ones of other addresses may be
  * equal. Notes where the address is that it gets.
@@ -178,7 +171,7 @@ function isSameWhole(at: usize, entry: usize, ends: usize, config: usize, how: u
   store<u32>(at, <u32>(config + DESTINATION_ADDRESS + back), NEW_ADDRESS);
   return !(
     differsFromClient(ends + back, entry) |
-    differs16(ends + 16 - back, config + DESTINATION_VIRTUAL_ADDRESS - back)
+    differ16(ends + 16 - back, config + DESTINATION_VIRTUAL_ADDRESS - back)
   );
 }
 

@@ -333,7 +333,8 @@ export const DESTINATION_STATE_NEXT_HOP: u32 = 32;
 export const DESTINATION_STATE_POOL_MISSES: u32 = 48; // u64
 /**
  * Tunnels: where in the bank the outer source address stands, and in the upper half the generation of
- * the tables for which that, and what follows, holds. One 64-bit store, after the others.
+ * the tables for which that holds. One 64-bit store, behind that of the outer header's parts below and
+ * before that of the room.
  */
 export const DESTINATION_STATE_SOURCE: u32 = 64; // u64
 /**

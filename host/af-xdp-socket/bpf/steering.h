@@ -94,7 +94,8 @@ struct address_value {
 /*
  * In front of addresses stands an array, because a hash of the kernel's costs more than everything
  * else here: an address's place in it follows from its bytes, and what is there says at once what the
- * address is, or that it is nobody's. Only addresses that share a place are looked up in the table.
+ * address is, or that it is nobody's. Only addresses that share a place are looked up in the table,
+ * and those of fragments and of what ICMP errors quote.
  * The first half of the array is the one bank's, the second half the other's.
  */
 #define ADDRESS_SLOTS (1 << 15)
@@ -216,15 +217,13 @@ enum outcome { OUTCOMES(OUTCOME_NUMBER) OUTCOME_COUNT };
 		CONSTANT(ADDRESS_SLOT_FACTOR_0), CONSTANT(ADDRESS_SLOT_FACTOR_1),              \
 		CONSTANT(ADDRESS_SLOT_FACTOR_2), CONSTANT(ADDRESS_SLOT_FACTOR_3),              \
 		CONSTANT(ADDRESS_SLOT_SINGLE), CONSTANT(ADDRESS_SLOT_SHARED),                  \
-		CONSTANT_OFFSET(address_slot, use), CONSTANT_OFFSET(address_slot, family),     \
-		CONSTANT_OFFSET(address_slot, address), CONSTANT_OFFSET(address_slot, value),  \
+		CONSTANT_OFFSET(address_slot, address),                                        \
 		CONSTANT_OFFSET(prefix_key, bank_and_family),                                  \
 		CONSTANT_OFFSET(prefix_key, address),                                          \
 		CONSTANT_OFFSET(prefix_value, rule_count),                                     \
 		CONSTANT_OFFSET(prefix_value, rules), CONSTANT_OFFSET(mark_rule, protocols),   \
 		CONSTANT_OFFSET(mark_rule, ports), CONSTANT_OFFSET(port_value, interface),          \
 		CONSTANT_OFFSET(port_value, mac), CONSTANT_OFFSET(port_value, checks_mac),     \
-		{"address_value", sizeof(struct address_value)},                               \
 		{"mark_rule", sizeof(struct mark_rule)},                                       \
 		{"port_range", sizeof(struct port_range)},                                     \
 		{"endpoint", sizeof(struct endpoint)}

@@ -1,17 +1,18 @@
 // The array in front of the table of addresses: where an address stands in it, and what is written
 // there. Pure: no system calls.
 
-import { constants } from './steering-bytecode.js';
+import { constants, mapDefinitions } from './steering-bytecode.js';
 
 const { ADDRESS_SLOTS, ADDRESS_SLOT_SHIFT, ADDRESS_SLOT_SINGLE, ADDRESS_SLOT_SHARED } = constants;
 const FACTORS = [0, 1, 2, 3].map((word) => constants[`ADDRESS_SLOT_FACTOR_${word}`]);
 /** An address's key less the bank, in words: the address and its family. */
 const KEY_WORDS = 5;
 const ADDRESS_BYTES = 16;
+const ADDRESS_AT = constants['address_slot.address'];
 
 const START_OF_SINGLE = String.fromCharCode(ADDRESS_SLOT_SINGLE);
 const SHARED = String.fromCharCode(ADDRESS_SLOT_SHARED).padEnd(
-  constants['address_slot.value'] + constants.address_value,
+  mapDefinitions.address_slots.valueLength,
   '\0',
 );
 
@@ -71,8 +72,11 @@ export class AddressSlots {
     const count = this.#counts[slot];
     if (count !== 1) return [index, count === 0 ? undefined : SHARED];
     const key = this.#keyAt(slot);
-    const start = `${START_OF_SINGLE}${key[ADDRESS_BYTES]}\0\0`;
-    return [index, start + key.slice(0, ADDRESS_BYTES) + addresses.get(key)];
+    const start = START_OF_SINGLE + key[ADDRESS_BYTES];
+    return [
+      index,
+      start.padEnd(ADDRESS_AT, '\0') + key.slice(0, ADDRESS_BYTES) + addresses.get(key),
+    ];
   }
 
   #keyAt(slot) {

@@ -43,6 +43,25 @@ function ip(...options) {
   return stdout;
 }
 
+/** A request for all of something, by rtnetlink: RTM_GET*. */
+function dumpRequest(type) {
+  const request = Buffer.alloc(32);
+  request.writeUInt32LE(request.length, 0);
+  request.writeUInt16LE(type, 4);
+  request.writeUInt16LE(0x301, 6); // NLM_F_REQUEST | NLM_F_DUMP
+  request.writeUInt32LE(1, 8);
+  return request;
+}
+
+/** The types of a datagram's netlink messages, in order. */
+function messageTypes(datagram) {
+  const types = [];
+  for (let at = 0; at < datagram.length; at += (datagram.readUInt32LE(at) + 3) & ~3) {
+    types.push(datagram.readUInt16LE(at + 4));
+  }
+  return types;
+}
+
 /** What every open descriptor of this process is, but for the one that lists them. */
 function descriptors() {
   const describe = (fd) => {
@@ -77,7 +96,11 @@ function inThread(run, data) {
 }
 
 const { code, argument } = JSON.parse(readFileSync(0, 'utf8'));
-const helpers = { xdp, ...driver, until, sleep, thrown, ip, descriptors, inThread };
+const helpers = {
+  xdp,
+  ...driver,
+  ...{ until, sleep, thrown, ip, dumpRequest, messageTypes, descriptors, inThread },
+};
 const outcome = {};
 try {
   const run = runInThisContext(`(${code})`);

@@ -20,6 +20,9 @@ export interface Helpers {
   sleep(ms: number): Promise<void>;
   thrown(call: () => unknown): Thrown | null;
   ip(...options: string[]): string;
+  /** A request by rtnetlink for all of something: RTM_GET*. */
+  dumpRequest(type: number): Buffer;
+  messageTypes(datagram: Buffer): number[];
   descriptors(): string[];
   /** Runs a function in a worker thread and collects what it posts. */
   inThread<D>(

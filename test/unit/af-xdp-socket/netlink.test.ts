@@ -14,21 +14,12 @@ beforeAll(() => {
 
 describe('netlink', () => {
   test('a dump is answered, message by message, up to its end', async () => {
-    const types = await net.run(async ({ xdp, until }) => {
+    const types = await net.run(async ({ xdp, until, dumpRequest, messageTypes }) => {
       const seen: number[] = [];
       const socket = xdp.openNetlink({
-        onMessage(datagram) {
-          for (let at = 0; at < datagram.length; at += (datagram.readUInt32LE(at) + 3) & ~3) {
-            seen.push(datagram.readUInt16LE(at + 4));
-          }
-        },
+        onMessage: (datagram) => seen.push(...messageTypes(datagram)),
       });
-      const request = Buffer.alloc(32);
-      request.writeUInt32LE(32, 0);
-      request.writeUInt16LE(18, 4); // RTM_GETLINK
-      request.writeUInt16LE(0x301, 6); // NLM_F_REQUEST | NLM_F_DUMP
-      request.writeUInt32LE(1, 8);
-      socket.send(request);
+      socket.send(dumpRequest(18)); // RTM_GETLINK
       await until(() => seen.at(-1) === 3);
       const port = socket.portId;
       socket.close();
@@ -40,27 +31,22 @@ describe('netlink', () => {
   });
 
   test('dumps while addresses come and go: each is answered to its end, and no error', async () => {
-    const result = await net.run(async ({ xdp, until }) => {
+    const result = await net.run(async ({ xdp, until, dumpRequest, messageTypes }) => {
       const DUMPS = 20_000;
       const { spawn } = process.getBuiltinModule('node:child_process');
       const errors: string[] = [];
       let ended = 0;
       let events = 0;
-      const request = Buffer.alloc(32);
-      request.writeUInt32LE(32, 0);
-      const types = [18, 22, 26, 30]; // RTM_GETLINK, RTM_GETADDR, RTM_GETROUTE, RTM_GETNEIGH
-      request.writeUInt16LE(0x301, 6); // NLM_F_REQUEST | NLM_F_DUMP
-      const ask = () => {
-        request.writeUInt16LE(types[ended % types.length], 4);
-        socket.send(request);
-      };
+      // RTM_GETLINK, RTM_GETADDR, RTM_GETROUTE, RTM_GETNEIGH
+      const requests = [18, 22, 26, 30].map(dumpRequest);
+      const ask = () => socket.send(requests[ended % requests.length]!);
       const socket = xdp.openNetlink({
         groups: [5, 7], // RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE
         receiveBuffer: 1 << 23,
         onMessage(datagram) {
-          for (let at = 0; at < datagram.length; at += (datagram.readUInt32LE(at) + 3) & ~3) {
+          for (const type of messageTypes(datagram)) {
             events += 1;
-            if (datagram.readUInt16LE(at + 4) !== 3) continue;
+            if (type !== 3) continue;
             ended += 1;
             if (ended < DUMPS) ask();
           }
@@ -114,11 +100,7 @@ describe('netlink', () => {
         },
         onError: ({ code, message }) => errors.push({ code, message }),
       });
-      // Ask for dumps without reading: this thread is busy, and the queue to it is bounded.
-      const request = Buffer.alloc(32);
-      request.writeUInt32LE(32, 0);
-      request.writeUInt16LE(18, 4);
-      request.writeUInt16LE(0x301, 6);
+      // Events without reading: this thread is busy, and the queue to it is bounded.
       const { execFileSync } = process.getBuiltinModule('node:child_process');
       const lines = Array.from(
         { length: 400 },
@@ -139,7 +121,7 @@ describe('netlink', () => {
   });
 
   test('what a callback throws is an uncaught exception, not silence', async () => {
-    const message = await net.run(({ xdp }) => {
+    const message = await net.run(({ xdp, dumpRequest }) => {
       const caught = new Promise<string>((resolve) => {
         process.once('uncaughtException', (error) => resolve(error.message));
       });
@@ -148,11 +130,7 @@ describe('netlink', () => {
           throw new Error('from the callback');
         },
       });
-      const request = Buffer.alloc(32);
-      request.writeUInt32LE(32, 0);
-      request.writeUInt16LE(18, 4);
-      request.writeUInt16LE(0x301, 6);
-      socket.send(request);
+      socket.send(dumpRequest(18));
       return caught.finally(() => socket.close());
     });
     expect(message).toBe('from the callback');
